@@ -1,0 +1,10 @@
+//! What can go wrong, and how it is told: located problems, exit codes, nearest names.
+
+mod failure;
+pub mod exit;
+mod problem;
+mod suggest;
+
+pub use failure::{FailureClass, StageError, StageResult};
+pub use problem::{Location, Problem, Problems};
+pub use suggest::nearest;

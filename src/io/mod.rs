@@ -1,0 +1,6 @@
+//! Files: digests, atomic publication, NPY and NPZ, PNG. The one place that touches the disk for data.
+
+pub mod atomic;
+pub mod digest;
+pub mod npy;
+pub mod npz;

@@ -1,0 +1,3 @@
+//! The `phasegraph` command: result → exit code, nothing else.
+
+fn main() {}

@@ -1,0 +1,167 @@
+//! What a stage is given: its job (plain data that crosses the process boundary) and a way to report.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::diag::{FailureClass, StageError, StageResult};
+
+/// Where a task computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The host's processors.
+    Cpu,
+    /// A CUDA device, by its index.
+    Cuda(u32),
+}
+
+/// One input file of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobInput {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// The task that made it, or the path as the study names it.
+    pub origin: String,
+    /// Axis name → label of the producer's point; empty for files.
+    pub point: BTreeMap<String, String>,
+}
+
+/// The work of one task, complete: nothing else is read from the environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Task id, for messages.
+    pub task: String,
+    /// Stage kind.
+    pub kind: String,
+    /// Axis name → label of this task's point.
+    pub point: BTreeMap<String, String>,
+    /// Parameters, already checked against the kind's schema.
+    pub params: Value,
+    /// Seed of the stage; draw from it through `ptycho::rng::keyed` with a purpose.
+    pub seed: u64,
+    /// Slot name → files.
+    pub inputs: BTreeMap<String, Vec<JobInput>>,
+    /// Output name → file name inside the staging folder.
+    pub outputs: BTreeMap<String, String>,
+    /// The only folder the stage may write to. Exists and is empty, or holds the stage's own checkpoints.
+    pub staging: PathBuf,
+    /// Threads it may use. Never changes the result.
+    pub threads: usize,
+    /// Device it was given.
+    pub device: Device,
+    /// Memory it was promised, bytes.
+    pub memory: Option<u64>,
+    /// Seconds after which it must have ended.
+    pub timeout_s: Option<f64>,
+    /// Path of the ONNX Runtime library, for kinds that need it.
+    pub runtime: Option<PathBuf>,
+}
+
+/// What a stage tells while it works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum Report {
+    /// How far it is.
+    Progress {
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// What is counted: `epochs`, `chunks`, `patterns`.
+        unit: String,
+        /// Anything worth showing beside it, for example the loss.
+        note: Option<String>,
+    },
+    /// A measured fact for the record, for example photons per image.
+    Measure {
+        /// Name, with its unit as suffix.
+        name: String,
+        /// Value.
+        value: Value,
+    },
+    /// Something the user should know that is not a failure.
+    Warning {
+        /// The text.
+        message: String,
+    },
+    /// A line for the task's log.
+    Log {
+        /// The text.
+        message: String,
+    },
+}
+
+/// A stage's view of its job.
+pub struct Context<'a> {
+    job: &'a Job,
+    emit: &'a mut dyn FnMut(Report),
+}
+
+impl<'a> Context<'a> {
+    /// Wraps a job and the place its reports go to.
+    pub fn new(job: &'a Job, emit: &'a mut dyn FnMut(Report)) -> Self {
+        Self { job, emit }
+    }
+
+    /// The whole job.
+    pub fn job(&self) -> &'a Job {
+        self.job
+    }
+
+    /// The typed parameters.
+    pub fn params<P: DeserializeOwned>(&self) -> StageResult<P> {
+        serde_json::from_value(self.job.params.clone())
+            .map_err(|e| StageError::new(FailureClass::Other, format!("parameters of {}: {e}", self.job.task)))
+    }
+
+    /// The files of a slot; empty if none was given.
+    pub fn inputs(&self, slot: &str) -> &'a [JobInput] {
+        self.job.inputs.get(slot).map_or(&[], Vec::as_slice)
+    }
+
+    /// The one file of a slot.
+    pub fn input(&self, slot: &str) -> StageResult<&'a Path> {
+        match self.inputs(slot) {
+            [one] => Ok(&one.path),
+            many => Err(StageError::input(format!("input `{slot}` has {} files, expected 1", many.len()))),
+        }
+    }
+
+    /// The file of an optional slot.
+    pub fn input_opt(&self, slot: &str) -> Option<&'a Path> {
+        self.inputs(slot).first().map(|i| i.path.as_path())
+    }
+
+    /// Where an output must be written.
+    pub fn output(&self, name: &str) -> StageResult<PathBuf> {
+        self.job
+            .outputs
+            .get(name)
+            .map(|file| self.job.staging.join(file))
+            .ok_or_else(|| StageError::new(FailureClass::Other, format!("no output `{name}` is declared")))
+    }
+
+    /// Reports how far the stage is.
+    pub fn progress(&mut self, done: u64, total: u64, unit: &str, note: Option<String>) {
+        (self.emit)(Report::Progress { done, total, unit: unit.to_owned(), note });
+    }
+
+    /// Records a measured fact.
+    pub fn measure(&mut self, name: &str, value: impl Into<Value>) {
+        (self.emit)(Report::Measure { name: name.to_owned(), value: value.into() });
+    }
+
+    /// Warns the user.
+    pub fn warn(&mut self, message: impl Into<String>) {
+        (self.emit)(Report::Warning { message: message.into() });
+    }
+
+    /// Writes a line to the task's log.
+    pub fn log(&mut self, message: impl Into<String>) {
+        (self.emit)(Report::Log { message: message.into() });
+    }
+}

@@ -1,0 +1,18 @@
+//! Stage kind `infer`.
+
+use super::{Context, Stage};
+use crate::diag::StageResult;
+use crate::kind::Kind;
+
+/// The `infer` stage.
+pub struct Infer;
+
+impl Stage for Infer {
+    fn kind(&self) -> Kind {
+        todo!()
+    }
+
+    fn run(&self, _cx: &mut Context<'_>) -> StageResult {
+        todo!()
+    }
+}
