@@ -3,5 +3,8 @@
 pub mod archive;
 pub mod atomic;
 pub mod digest;
+mod fault;
 pub mod npy;
 pub mod npz;
+
+pub use fault::{Fault, FileError};
