@@ -2,5 +2,8 @@
 
 pub mod atomic;
 pub mod digest;
+mod fault;
 pub mod npy;
 pub mod npz;
+
+pub use fault::{Fault, FileError};

@@ -1,5 +1,14 @@
 //! Stage kind `infer`.
 
+mod arena;
+mod contract;
+mod library;
+mod session;
+
+pub use contract::{ModelMeta, Normalisation};
+pub use library::{Provider, Providers, providers};
+pub use session::Model;
+
 use super::{Context, Stage};
 use crate::diag::StageResult;
 use crate::kind::Kind;
