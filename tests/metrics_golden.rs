@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use ndarray::{Array2, ArrayView2, s};
 use num_complex::Complex32;
 use phasegraph::ptycho::metrics::{
-    Channel, MetricError, amplitude, crossing, evaluate, mae, match_mean, ms_ssim, mse, peak_to_peak, psnr_255,
-    psnr_range, remove_plane, ring_correlation, ssim,
+    Channel, MetricError, amplitude, crossing, evaluate, mae, match_mean, ms_ssim, mse, peak_to_peak,
+    psnr_255, psnr_range, remove_plane, ring_correlation, ssim,
 };
 use phasegraph::ptycho::registration::{RegistrationError, UPSAMPLE, fourier_shift, phase_correlation};
 use serde_json::Value;
@@ -125,7 +125,13 @@ fn real_images_score_as_the_references_say() {
     println!("{worst:#?}");
 }
 
-fn check_rings(case: &str, expected: &Value, t: ArrayView2<'_, f64>, p: ArrayView2<'_, f64>, worst: &mut Worst) {
+fn check_rings(
+    case: &str,
+    expected: &Value,
+    t: ArrayView2<'_, f64>,
+    p: ArrayView2<'_, f64>,
+    worst: &mut Worst,
+) {
     let curve = ring_correlation(t, p).unwrap();
     let values = expected[0].as_array().unwrap();
     assert_eq!(curve.values.len(), values.len(), "{case}: number of rings");
@@ -164,7 +170,10 @@ fn degenerate_images_are_errors_where_the_references_are_silent() {
         assert!(matches!(psnr_range(t, p, peak_to_peak(t)), Err(MetricError::ZeroRange(_))), "{case}");
         let shift = phase_correlation(t, p, UPSAMPLE, None);
         assert_eq!(shift, Err(RegistrationError::Constant("reference")), "{case}");
-        assert!(matches!(ring_correlation(t, p).unwrap().crossing(0.5), Err(MetricError::NoPower(_))), "{case}");
+        assert!(
+            matches!(ring_correlation(t, p).unwrap().crossing(0.5), Err(MetricError::NoPower(_))),
+            "{case}"
+        );
     }
     let golden = golden();
     let real_case = |case: &str| &golden["cases"][case]["real"];

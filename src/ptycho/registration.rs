@@ -209,7 +209,10 @@ mod tests {
         nan[[2, 3]] = f64::NAN;
         let run = |b: &Array2<f64>| phase_correlation(a.view(), b.view(), 50, None);
         assert_eq!(run(&flat), Err(RegistrationError::Constant("moving")));
-        assert!(matches!(run(&nan), Err(RegistrationError::NotFinite { which: "moving", row: 2, col: 3, .. })));
+        assert!(matches!(
+            run(&nan),
+            Err(RegistrationError::NotFinite { which: "moving", row: 2, col: 3, .. })
+        ));
         assert!(matches!(run(&texture(8, 9)), Err(RegistrationError::Shape(..))));
     }
 }

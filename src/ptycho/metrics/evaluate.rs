@@ -4,8 +4,8 @@ use ndarray::{Array2, ArrayView2};
 use num_complex::Complex32;
 
 use super::{
-    MetricError, MetricResult, RingCurve, amplitude, mae, match_mean, mean, ms_ssim, mse, peak_to_peak, phase,
-    psnr_255, psnr_range, remove_plane, ring_correlation, ssim, trim,
+    MetricError, MetricResult, RingCurve, amplitude, mae, match_mean, mean, ms_ssim, mse, peak_to_peak,
+    phase, psnr_255, psnr_range, remove_plane, ring_correlation, ssim, trim,
 };
 
 /// A metric's value, or why it has none.

@@ -27,7 +27,10 @@ pub fn trim<T: Clone>(image: ArrayView2<'_, T>, pixels: usize) -> MetricResult<A
 
 /// Scales `prediction` by mean(truth)/mean(prediction), as the reference study does with amplitudes.
 /// Returns the scaled image and the factor.
-pub fn match_mean(truth: ArrayView2<'_, f64>, prediction: ArrayView2<'_, f64>) -> MetricResult<(Array2<f64>, f64)> {
+pub fn match_mean(
+    truth: ArrayView2<'_, f64>,
+    prediction: ArrayView2<'_, f64>,
+) -> MetricResult<(Array2<f64>, f64)> {
     super::check(truth, prediction)?;
     let own = mean(prediction);
     if own == 0.0 {
@@ -82,7 +85,8 @@ mod tests {
     fn the_rest_is_orthogonal_to_planes() {
         let image = Array2::from_shape_fn((8, 5), |(r, c)| ((r * 7 + c * c * 3) % 5) as f64);
         let (rest, _) = remove_plane(image.view());
-        let moment = |f: fn(usize, usize) -> f64| rest.indexed_iter().map(|((r, c), v)| f(r, c) * v).sum::<f64>();
+        let moment =
+            |f: fn(usize, usize) -> f64| rest.indexed_iter().map(|((r, c), v)| f(r, c) * v).sum::<f64>();
         assert!(moment(|_, _| 1.0).abs() < 1e-12);
         assert!(moment(|r, _| r as f64).abs() < 1e-11);
         assert!(moment(|_, c| c as f64).abs() < 1e-11);

@@ -82,7 +82,8 @@ fn check_finite(which: &'static str, image: ArrayView2<'_, f64>) -> MetricResult
 
 /// Peak to peak: largest minus smallest value. The image must be finite and not empty.
 pub fn peak_to_peak(image: ArrayView2<'_, f64>) -> f64 {
-    let (lo, hi) = image.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+    let (lo, hi) =
+        image.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
     hi - lo
 }
 

@@ -38,7 +38,8 @@ pub fn ssim(truth: ArrayView2<'_, f64>, prediction: ArrayView2<'_, f64>, range: 
         let var_t = sample * (at(&tt) - mt * mt);
         let var_p = sample * (at(&pp) - mp * mp);
         let covariance = sample * (at(&tp) - mt * mp);
-        sum += ((2.0 * mt * mp + c1) * (2.0 * covariance + c2)) / ((mt * mt + mp * mp + c1) * (var_t + var_p + c2));
+        sum += ((2.0 * mt * mp + c1) * (2.0 * covariance + c2))
+            / ((mt * mt + mp * mp + c1) * (var_t + var_p + c2));
     }
     Ok(sum / mean_t.len() as f64)
 }
@@ -147,7 +148,8 @@ mod tests {
         let (a, b) = (waves(7, 7, 0.0), waves(7, 7, 1.0));
         let n = 49.0;
         let (ma, mb) = (a.sum() / n, b.sum() / n);
-        let moment = |x: &Array2<f64>, mx: f64, y: &Array2<f64>, my: f64| ((x - mx) * (y - my)).sum() / (n - 1.0);
+        let moment =
+            |x: &Array2<f64>, mx: f64, y: &Array2<f64>, my: f64| ((x - mx) * (y - my)).sum() / (n - 1.0);
         let (c1, c2) = (0.02f64.powi(2), 0.06f64.powi(2));
         let expected = (2.0 * ma * mb + c1) * (2.0 * moment(&a, ma, &b, mb) + c2)
             / ((ma * ma + mb * mb + c1) * (moment(&a, ma, &a, ma) + moment(&b, mb, &b, mb) + c2));
