@@ -1,5 +1,6 @@
 //! Files: digests, atomic publication, NPY and NPZ, PNG. The one place that touches the disk for data.
 
+pub mod archive;
 pub mod atomic;
 pub mod digest;
 mod fault;

@@ -11,7 +11,7 @@ const SIGNATURES: &[&[&str]] = &[
     // C++ without an arena, ONNX Runtime's included.
     &["std::bad_alloc"],
     // CUDA, cuBLAS, cuDNN, through any program.
-    &["CUDA failure 2"],
+    &["CUDA failure 2:"],
     &["CUDA_ERROR_OUT_OF_MEMORY"],
     &["cudaErrorMemoryAllocation"],
     &["CUBLAS_STATUS_ALLOC_FAILED"],

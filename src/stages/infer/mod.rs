@@ -6,7 +6,7 @@ mod library;
 mod session;
 
 pub use contract::{ModelMeta, Normalisation};
-pub use library::{Provider, Providers, providers};
+pub use library::{OLDEST_MINOR, Provider, Providers, providers};
 pub use session::Model;
 
 use super::{Context, Stage};
