@@ -75,23 +75,15 @@ const TABLE: [Row; 4] = [
 fn positions(split: &str) -> (Vec<f64>, Vec<f64>) {
     let region = positions::Region::inside((464, 464), 64.0).unwrap();
     let (x, y) = positions::uniform(region, 10_304, 42);
-    let (lo, hi) = y
-        .iter()
-        .fold((f64::MAX, f64::MIN), |(lo, hi), y| (lo.min(*y), hi.max(*y)));
+    let (lo, hi) = y.iter().fold((f64::MAX, f64::MIN), |(lo, hi), y| (lo.min(*y), hi.max(*y)));
     let middle = lo + (hi - lo) * 0.5;
     assert_eq!(middle, 232.01387199708716);
-    x.into_iter()
-        .zip(y)
-        .filter(|(_, y)| (*y < middle) == (split == "train"))
-        .unzip()
+    x.into_iter().zip(y).filter(|(_, y)| (*y < middle) == (split == "train")).unzip()
 }
 
 #[track_caller]
 fn close(found: f64, expected: f64, what: &str) {
-    assert!(
-        (found - expected).abs() <= TOLERANCE,
-        "{what}: {found} is not {expected}"
-    );
+    assert!((found - expected).abs() <= TOLERANCE, "{what}: {found} is not {expected}");
 }
 
 #[test]
@@ -113,21 +105,9 @@ fn functions_reproduce_the_table() {
             if let (Some(found), Some(expected)) = (metric_1, row.metric_1) {
                 close(found, expected, "metric 1");
             }
-            close(
-                overlap::image_based(&scan, k, DIAMETER),
-                expected,
-                "metric 2",
-            );
+            close(overlap::image_based(&scan, k, DIAMETER), expected, "metric 2");
         }
-        close(
-            overlap::group_to_group(&centres, DIAMETER),
-            row.metric_3,
-            "metric 3",
-        );
-        close(
-            overlap::geometry_bound(&x, &y, DIAMETER),
-            row.bound,
-            "bound",
-        );
+        close(overlap::group_to_group(&centres, DIAMETER), row.metric_3, "metric 3");
+        close(overlap::geometry_bound(&x, &y, DIAMETER), row.bound, "bound");
     }
 }
