@@ -166,18 +166,14 @@ json.dump({'argv': sys.argv[1:], 'cwd': os.getcwd(), 'env': os.environ['POINT']}
 fn the_log_has_the_command_line_and_every_line_as_it_comes() {
     let outcome = Task::sh("echo out; echo err >&2; sleep 0.7; printf ' 1%%\\r 2%%\\r'; printf end").run();
     outcome.result.as_ref().unwrap();
-    let mut log = outcome.log();
-    assert_eq!(log.split_off(2), [" 1%", " 2%", "end"]);
-    log.sort();
-    assert_eq!(log, ["err", "out"], "two pipes: their order is not told");
-    let (first, line) = outcome.reports.first().unwrap();
+    assert_eq!(outcome.log(), ["out", "err", " 1%", " 2%", "end"]);
+    let (_, line) = outcome.reports.first().unwrap();
     assert!(
         matches!(line, Report::Log { message } if message.starts_with("$ sh -c 'echo out; ")),
         "{line:?}"
     );
-    let late = outcome.reports.last().unwrap().0 - *first;
-    let early = outcome.reports[2].0 - *first;
-    assert!(early < Duration::from_millis(500) && late > Duration::from_millis(600), "{early:?} {late:?}");
+    let between = outcome.reports.last().unwrap().0 - outcome.reports[2].0;
+    assert!(between > Duration::from_millis(400), "the second line did not wait for the end: {between:?}");
 }
 
 #[test]
@@ -190,13 +186,12 @@ fn a_flood_arrives_whole_and_in_order() {
 
 #[test]
 fn an_exit_code_is_named_with_the_last_lines() {
-    let outcome =
-        Task::sh("for i in $(seq 30); do echo line $i; done; echo 'the reason' >&2; sleep 0.1; exit 3").run();
+    let outcome = Task::sh("for i in $(seq 30); do echo line $i; done; echo 'the reason' >&2; exit 3").run();
     let error = outcome.failure();
     assert_eq!(error.class, FailureClass::ExitCode);
     assert!(error.message.starts_with("`sh` exited with code 3; its last lines:\n"), "{}", error.message);
-    assert!(error.message.contains("\n  the reason") && error.message.contains("\n  line 30"));
-    assert!(!error.message.contains("line 10\n"), "20 lines at most");
+    assert!(error.message.ends_with("\n  line 30\n  the reason"), "{}", error.message);
+    assert_eq!(error.message.lines().count(), 21, "the first line and the last 20");
     assert!(Task::sh("exit 1").run().failure().message.ends_with("exited with code 1; it wrote nothing"));
 }
 
@@ -263,7 +258,8 @@ fn a_chatty_program_cannot_hide_that_its_time_is_over() {
 
 #[test]
 fn what_a_program_leaves_running_ends_with_the_stage() {
-    let task = Task::sh("sleep 1000 & echo $! > {output.pid}").output("pid", "pid");
+    let script = "sleep 1000 & echo $! > \"$1\"";
+    let task = Task::new(json!({ "argv": ["sh", "-c", script, "sh", "{output.pid}"] })).output("pid", "pid");
     let outcome = task.run();
     outcome.result.as_ref().unwrap();
     assert!(outcome.took < Duration::from_secs(3), "it holds the pipe, but nobody waits: {:?}", outcome.took);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, PipeReader, PipeWriter};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -71,9 +71,9 @@ pub(super) struct Ended {
 
 enum Event {
     Line(String),
-    /// One of the two pipes ended.
+    /// The pipe ended.
     Closed,
-    Exited(std::io::Result<ExitStatus>),
+    Exited(io::Result<ExitStatus>),
 }
 
 /// Runs the program to its end. An error means that it could not be started or watched.
@@ -81,15 +81,16 @@ pub(super) fn run(cx: &mut Context<'_>, program: &Program) -> StageResult<Ended>
     let kills = oom::kernel_kills();
     let mut group = Group::new().map_err(|e| starting("/bin/sh", e))?;
     let start = Instant::now();
-    let mut child = group.spawn(&mut command(program)).map_err(|e| not_started(program, e))?;
+    let (output, input) = io::pipe()?;
+    // The command holds the pipe's writing end; it must be gone for the output to end.
+    let mut child = group.spawn(&mut command(program, input)?).map_err(|e| not_started(program, e))?;
     let (sender, events) = mpsc::sync_channel(WAITING);
-    forward(child.stdout.take(), sender.clone())?;
-    forward(child.stderr.take(), sender.clone())?;
+    forward(output, sender.clone())?;
     // Signals go to the group, so the child itself can be given away to be waited for.
     spawn("wait for the program", move || {
         let _ = sender.send(Event::Exited(child.wait()));
     })?;
-    let mut watch = Watch { tail: VecDeque::new(), evidence: None, open: 2 };
+    let mut watch = Watch { tail: VecDeque::new(), evidence: None, open: true };
     // A limit beyond what the clock can tell is none.
     let deadline = program.limit.and_then(|limit| start.checked_add(limit));
     let (status, timed_out) = watch.until_exit(cx, &events, &mut group, deadline)?;
@@ -99,19 +100,20 @@ pub(super) fn run(cx: &mut Context<'_>, program: &Program) -> StageResult<Ended>
     Ok(Ended { status, timed_out, tail: watch.tail, evidence: watch.evidence, kernel_killed })
 }
 
-fn command(program: &Program) -> Command {
+/// Both outputs go to one pipe, so that their order is kept.
+fn command(program: &Program, output: PipeWriter) -> io::Result<Command> {
     let mut command = Command::new(&program.name);
     command.args(&program.arguments).current_dir(&program.folder).envs(&program.environment);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    Ok(command)
 }
 
 /// What has been seen of a running program.
 struct Watch {
     tail: VecDeque<String>,
     evidence: Option<String>,
-    /// Pipes that are open.
-    open: usize,
+    /// Whether the pipe is open.
+    open: bool,
 }
 
 impl Watch {
@@ -156,7 +158,7 @@ impl Watch {
     /// Takes what is still in the pipes.
     fn drain(&mut self, cx: &mut Context<'_>, events: &Receiver<Event>) {
         let due = Instant::now() + DRAIN;
-        while self.open > 0 {
+        while self.open {
             match events.recv_timeout(SILENCE.min(due.saturating_duration_since(Instant::now()))) {
                 Ok(event) => self.take(cx, event),
                 Err(_) => {
@@ -179,15 +181,14 @@ impl Watch {
                 self.tail.push_back(line.clone());
                 cx.log(line);
             }
-            Event::Closed => self.open -= 1,
+            Event::Closed => self.open = false,
             Event::Exited(_) => {}
         }
     }
 }
 
 /// Sends the lines of a pipe, then that it ended.
-fn forward(pipe: Option<impl Read + Send + 'static>, sender: SyncSender<Event>) -> StageResult {
-    let pipe = pipe.ok_or_else(|| StageError::new(FailureClass::Other, "the program has no output pipe"))?;
+fn forward(pipe: PipeReader, sender: SyncSender<Event>) -> StageResult {
     spawn("read the program's output", move || {
         // A pipe that cannot be read has ended; a receiver that is gone wants no more.
         let _ = lines::read(BufReader::new(pipe), |line| sender.send(Event::Line(line)).is_ok());
@@ -200,15 +201,15 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> StageResult {
     Ok(())
 }
 
-fn starting(name: &str, error: std::io::Error) -> StageError {
+fn starting(name: &str, error: io::Error) -> StageError {
     let message = format!("program `{name}` could not be started: {error}");
     StageError { message, ..StageError::from(error) }
 }
 
-fn not_started(program: &Program, error: std::io::Error) -> StageError {
+fn not_started(program: &Program, error: io::Error) -> StageError {
     let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => "is it installed, and on PATH?",
-        std::io::ErrorKind::PermissionDenied => {
+        io::ErrorKind::NotFound => "is it installed, and on PATH?",
+        io::ErrorKind::PermissionDenied => {
             "an input is not executable; name its interpreter first, as in `[python3, \"{input.script}\"]`"
         }
         _ => return starting(&program.name.to_string_lossy(), error),
