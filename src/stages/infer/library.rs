@@ -14,6 +14,9 @@ use crate::diag::{FailureClass, StageError, StageResult};
 /// The library of this process. ONNX Runtime allows one environment per process, and `ort` one library.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
+/// Oldest minor version (of 1.x) that can be loaded.
+pub const OLDEST_MINOR: u32 = ort::MINOR_VERSION;
+
 struct Loaded {
     path: PathBuf,
     environment: Environment,
