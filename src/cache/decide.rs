@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Change, FINGERPRINT_VERSION, Fingerprint, History, InputDigest, Manifest, Store, StoreError, changes};
+use super::{
+    Change, FINGERPRINT_VERSION, Fingerprint, History, InputDigest, Manifest, Store, StoreError, changes,
+};
 use crate::events::OutputRecord;
 use crate::io::digest::Digest;
 use crate::plan::{Plan, Source, Task};
@@ -134,10 +136,9 @@ pub fn fingerprint(
                 Source::File { path } => {
                     InputDigest { digest: store.digest(&plan.base.join(path))?, point: BTreeMap::new() }
                 }
-                Source::Task { task, output } => InputDigest {
-                    digest: known[task][output].digest,
-                    point: plan.tasks[*task].point.clone(),
-                },
+                Source::Task { task, output } => {
+                    InputDigest { digest: known[task][output].digest, point: plan.tasks[*task].point.clone() }
+                }
             });
         }
         inputs.insert(slot.clone(), digests);

@@ -12,8 +12,8 @@ mod store;
 
 pub use decide::{Decision, Known, Surroundings, Why, decide, fingerprint};
 pub use explain::{Change, changes};
-pub use history::History;
 pub use fingerprint::{FINGERPRINT_VERSION, Fingerprint, InputDigest};
+pub use history::History;
 pub use layout::Layout;
 pub use manifest::Manifest;
 pub use preview::preview;

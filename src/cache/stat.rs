@@ -88,9 +88,10 @@ impl StatIndex {
             return Ok(*digest);
         }
         let digest = Digest::of_file(path)?;
-        let settled = meta.modified().ok().is_some_and(|m| {
-            SystemTime::now().duration_since(m).is_ok_and(|age| age > GRAIN)
-        });
+        let settled = meta
+            .modified()
+            .ok()
+            .is_some_and(|m| SystemTime::now().duration_since(m).is_ok_and(|age| age > GRAIN));
         // A file that changed while it was read must not be vouched for either.
         if settled && Stamp::of(&std::fs::metadata(path)?, true) == stamp {
             self.record(path, stamp, digest);
@@ -164,7 +165,8 @@ mod tests {
     #[test]
     fn remembers_across_loads_but_not_what_is_too_fresh() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, old, fresh) = (dir.path().join("stat.jsonl"), dir.path().join("old"), dir.path().join("fresh"));
+        let (file, old, fresh) =
+            (dir.path().join("stat.jsonl"), dir.path().join("old"), dir.path().join("fresh"));
         std::fs::write(&old, b"old").unwrap();
         std::fs::write(&fresh, b"fresh").unwrap();
         age(&old, 100);

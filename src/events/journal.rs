@@ -97,7 +97,10 @@ mod tests {
 
     fn sample(n: usize) -> Vec<Record> {
         (0..n)
-            .map(|i| Record { time: i as f64, event: Event::TaskCancelled { task: format!("stage@dose={i}") } })
+            .map(|i| Record {
+                time: i as f64,
+                event: Event::TaskCancelled { task: format!("stage@dose={i}") },
+            })
             .collect()
     }
 

@@ -192,8 +192,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     }
 
     fn draining(&self) -> bool {
-        self.stopping.is_some()
-            || (!self.options.keep_going && self.states.contains(&TaskState::Failed))
+        self.stopping.is_some() || (!self.options.keep_going && self.states.contains(&TaskState::Failed))
     }
 
     fn decide_all(&mut self) -> Result<(), StoreError> {
@@ -505,7 +504,13 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     }
 
     /// Fails a task and blocks everything that needs it.
-    fn fail(&mut self, index: usize, error: StageError, seconds: f64, log: PathBuf) -> Result<(), StoreError> {
+    fn fail(
+        &mut self,
+        index: usize,
+        error: StageError,
+        seconds: f64,
+        log: PathBuf,
+    ) -> Result<(), StoreError> {
         self.ready.remove(&index);
         self.set(index, Change::Fail);
         self.runtime_missing |= error.class == FailureClass::Runtime;

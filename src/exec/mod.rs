@@ -10,6 +10,7 @@ mod state;
 
 pub use dispatcher::{Handle, Interrupt};
 pub use lock::{LockError, RunLock};
-pub use run::{Options, RunError, Summary, run};
+pub use process::end_with_parent;
+pub use run::{Options, RunError, RuntimeProvider, Summary, run};
 pub use slots::Capacity;
 pub use state::{Change, TaskState};

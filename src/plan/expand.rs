@@ -111,7 +111,8 @@ impl<'a> Expander<'a> {
 
 /// Puts tasks into plan order and renumbers their edges.
 fn order(study: &Study, tasks: Vec<Task>) -> Result<Plan, Problems> {
-    let edges = tasks.iter().enumerate().flat_map(|(to, t)| t.upstream().into_iter().map(move |from| (from, to)));
+    let edges =
+        tasks.iter().enumerate().flat_map(|(to, t)| t.upstream().into_iter().map(move |from| (from, to)));
     let order = Dag::new(tasks.len(), edges).order().map_err(|cycle| {
         let ids: BTreeSet<&str> = cycle.iter().map(|i| tasks[*i].id.as_str()).collect();
         let path = ids.into_iter().collect::<Vec<_>>().join(" → ");

@@ -53,11 +53,19 @@ pub fn status(view: &RunView, alive: bool, now: f64) -> String {
     let _ = writeln!(out, "{}  run {}: {state}", view.study, view.run);
     let when = if view.outcome.is_some() { "took" } else { "started" };
     let ago = if view.outcome.is_some() { "" } else { " ago" };
-    let _ = writeln!(out, "  {when} {}{ago}; {} of {} tasks: {}", duration(seconds), view.ended(), view.tasks_total, tally(view));
+    let _ = writeln!(
+        out,
+        "  {when} {}{ago}; {} of {} tasks: {}",
+        duration(seconds),
+        view.ended(),
+        view.tasks_total,
+        tally(view)
+    );
     for (id, task) in &view.tasks {
         match task.phase {
             TaskPhase::Running => {
-                let progress = task.progress.as_ref().map(|(d, t, u, _)| format!("  {d}/{t} {u}")).unwrap_or_default();
+                let progress =
+                    task.progress.as_ref().map(|(d, t, u, _)| format!("  {d}/{t} {u}")).unwrap_or_default();
                 let since = task.started.map(|s| duration((now - s).max(0.0))).unwrap_or_default();
                 let what = if alive { "running" } else { "unfinished" };
                 let _ = writeln!(out, "  {what}  {id}  {since}{progress}");
@@ -89,7 +97,8 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_read_well() {
-        let cases = [(0.42, "0.4 s"), (9.96, "10 s"), (59.4, "59 s"), (185.0, "3 min 5 s"), (7800.0, "2 h 10 min")];
+        let cases =
+            [(0.42, "0.4 s"), (9.96, "10 s"), (59.4, "59 s"), (185.0, "3 min 5 s"), (7800.0, "2 h 10 min")];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }

@@ -27,17 +27,26 @@ fn by_phase(plan: &Plan) -> BTreeMap<&'static str, Vec<usize>> {
 fn caption(plan: &Plan, index: usize, newline: &str) -> String {
     let task = &plan.tasks[index];
     let labels: Vec<String> = task.point.iter().map(|(a, l)| format!("{a}={l}")).collect();
-    if labels.is_empty() { task.stage.clone() } else { format!("{}{newline}{}", task.stage, labels.join(" ")) }
+    if labels.is_empty() {
+        task.stage.clone()
+    } else {
+        format!("{}{newline}{}", task.stage, labels.join(" "))
+    }
 }
 
 pub(super) fn dot(plan: &Plan, outlook: &[Outlook]) -> String {
     // Names and labels are limited to characters that need no escaping inside quotes.
-    let mut out = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=sans];\n");
+    let mut out =
+        String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled, fontname=sans];\n");
     for (phase, tasks) in by_phase(plan) {
         let _ = writeln!(out, "  subgraph cluster_{phase} {{\n    label=\"phase {phase}\";");
         for index in tasks {
             let caption = caption(plan, index, "\\n");
-            let _ = writeln!(out, "    t{index} [label=\"{caption}\", fillcolor=\"{}\"];", colour(&outlook[index]));
+            let _ = writeln!(
+                out,
+                "    t{index} [label=\"{caption}\", fillcolor=\"{}\"];",
+                colour(&outlook[index])
+            );
         }
         out.push_str("  }\n");
     }

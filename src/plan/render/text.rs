@@ -43,7 +43,8 @@ fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook:
             let _ = writeln!(out, "         in     {slot}: {}", shorten(&names));
         }
     }
-    let files: Vec<String> = task.outputs.values().map(|f| task.folder.join(f).display().to_string()).collect();
+    let files: Vec<String> =
+        task.outputs.values().map(|f| task.folder.join(f).display().to_string()).collect();
     let _ = writeln!(out, "         out    {}", files.join(", "));
     let _ = writeln!(out, "         on     {}", resources(&task.resources));
 }
