@@ -1,4 +1,5 @@
 //! Models through ONNX Runtime: the contract, the numbers, and what happens when memory or devices run out.
+#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! Fetching ONNX Runtime into an empty cache, really, and every way in which that can fail.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

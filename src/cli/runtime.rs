@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use phasegraph::diag::{StageError, exit};
-use phasegraph::runtime::{self, FetchStep, Found};
+use phasegraph::runtime::{self, FetchStep, Found, Origin};
 use serde_json::json;
 
 use super::args::Runtime;
@@ -51,7 +51,12 @@ fn tell(found: &Found, as_json: bool) -> Result<u8, Failure> {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "library    {}", found.path.display());
     let _ = writeln!(out, "version    {}", about.version);
-    let _ = writeln!(out, "found in   {}", found.origin);
+    let origin = match found.origin {
+        Origin::EnvVar => "ORT_DYLIB_PATH",
+        Origin::Cache => "phasegraph's cache",
+        Origin::Python => "an installed Python package",
+    };
+    let _ = writeln!(out, "found in   {origin}");
     for provider in &about.providers {
         let usable = provider.problem.as_ref().map_or("usable".to_owned(), |p| format!("not usable: {p}"));
         let _ = writeln!(out, "provider   {}  {usable}", provider.name);

@@ -8,7 +8,7 @@ use super::library::{self, Found};
 use super::pins::{self, Pin};
 use super::pip::Pip;
 use super::search::{self, Search};
-use crate::io::archive;
+use crate::io::{archive, atomic};
 
 /// Prefix of unfinished folders in the cache.
 const UNFINISHED: &str = ".fetching-";
@@ -127,13 +127,7 @@ fn publish(unpacked: &Path, target: &Path) -> Result<(), RuntimeError> {
     if target.exists() {
         fs::remove_dir_all(target).map_err(RuntimeError::io("removing", target))?;
     }
-    sync_folder(unpacked)?;
-    fs::rename(unpacked, target).map_err(RuntimeError::io("creating", target))?;
-    target.parent().map_or(Ok(()), sync_folder)
-}
-
-fn sync_folder(folder: &Path) -> Result<(), RuntimeError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(RuntimeError::io("flushing", folder))
+    atomic::publish(unpacked, target).map_err(RuntimeError::io("creating", target))
 }
 
 /// Removes what killed processes left. The lock is held, so nobody works there.

@@ -1,12 +1,12 @@
 //! The library inside an installed Python package.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::library;
 use super::search::Search;
+use crate::io::atomic;
 
 /// What Python is asked, when the usual places know nothing: where the package is, without importing it.
 const QUESTION: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
@@ -90,14 +90,11 @@ fn remember(search: &Search, python: &Path, library: &Path) {
     else {
         return;
     };
-    let write = || {
-        let folder = file.parent()?;
-        fs::create_dir_all(folder).ok()?;
-        let mut temporary = tempfile::NamedTempFile::new_in(folder).ok()?;
-        writeln!(temporary, "{python}\n{library}").ok()?;
-        temporary.persist(&file).ok()
-    };
-    let _ = write();
+    let answer = format!("{python}\n{library}\n");
+    let _ = file
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| atomic::write(&file, answer.as_bytes()));
 }
 
 #[cfg(test)]
