@@ -17,6 +17,8 @@ pub struct Engine {
     measured: Vec<f32>,
     /// Σ amplitudes², the residual's unit.
     energy: f64,
+    /// Σ|P|² of the probe given.
+    power: f64,
     object: Vec<Complex32>,
     probe: Vec<Complex32>,
     fft: Fft2<f32>,
@@ -83,6 +85,7 @@ impl Engine {
             places: places(x, y, side, frame, settings.subpixel)?,
             measured,
             energy,
+            power: power(&probe),
             object: vec![one; frame.shape.0 * frame.shape.1],
             fft: Fft2::new(side, side),
             patch: buffer(),
@@ -258,6 +261,15 @@ impl Engine {
         }
     }
 
+    /// Gives the probe back the energy Σ|P|² it began with and lets the object take up the difference, so
+    /// that a probe that is learnt does not leave the object's modulus without a unit.
+    pub fn keep_power(&mut self) {
+        let factor = (self.power / power(&self.probe)).sqrt();
+        if factor.is_finite() && factor > 0.0 {
+            self.exchange(factor as f32);
+        }
+    }
+
     /// Moves a factor between object and probe, which the data cannot tell apart: the object is divided
     /// by it, the probe multiplied.
     pub fn exchange(&mut self, factor: f32) {
@@ -311,6 +323,11 @@ fn turn(spectrum: &mut [Complex32], phases: &mut [Complex32], [dy, dx]: [f32; 2]
         let down = phase(r, dy) * scale;
         line.iter_mut().zip(&*phases).for_each(|(v, across)| *v *= down * across);
     }
+}
+
+/// Σ|P|².
+fn power(probe: &[Complex32]) -> f64 {
+    probe.iter().map(|p| f64::from(p.norm_sqr())).sum()
 }
 
 fn view(shape: (usize, usize), data: &[Complex32]) -> ArrayView2<'_, Complex32> {
