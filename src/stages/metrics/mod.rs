@@ -62,9 +62,13 @@ impl Stage for Metrics {
         let params: Params = cx.params()?;
         let path = cx.input("pair")?;
         let pair = Pair::read(path)?;
-        let found =
-            evaluate(pair.truth.view(), pair.prediction.view(), params.trim_px as usize, params.ms_ssim_sigma)
-                .map_err(|e| StageError::input(format!("{}: {e}", path.display())))?;
+        let found = evaluate(
+            pair.truth.view(),
+            pair.prediction.view(),
+            params.trim_px as usize,
+            params.ms_ssim_sigma,
+        )
+        .map_err(|e| StageError::input(format!("{}: {e}", path.display())))?;
         let scores = Scores::new(&pair, &found);
         for (what, why) in &scores.missing {
             cx.warn(format!("no {what}: {why}"));

@@ -142,7 +142,10 @@ pub(in crate::stages) fn pretty<T: Serialize>(value: &T) -> String {
 }
 
 /// A JSON file of a known type; the error names file, place and what was expected.
-pub(in crate::stages) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &str) -> StageResult<T> {
+pub(in crate::stages) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    what: &str,
+) -> StageResult<T> {
     let bytes = std::fs::read(path).map_err(|e| {
         let error = StageError::from(e);
         StageError { message: format!("{}: {}", path.display(), error.message), ..error }

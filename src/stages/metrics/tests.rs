@@ -19,7 +19,7 @@ fn run(prediction: Array2<Complex32>) -> (StageResult<Scores>, Vec<Report>) {
 fn a_close_prediction_beats_the_blank_guess() {
     let mut close = texture(48, 60);
     for ((r, c), v) in close.indexed_iter_mut() {
-        *v += Complex32::new(0.02 * ((r * 7 + c) % 5) as f32, 0.02 * ((r + c * 3) % 7) as f32);
+        *v += Complex32::new(0.005 * ((r * 7 + c) % 5) as f32, 0.005 * ((r + c * 3) % 7) as f32);
     }
     let (scores, reports) = run(close);
     let scores = scores.unwrap();

@@ -112,7 +112,11 @@ fn chosen(data: Dataset, params: &Params, seed: u64) -> Dataset {
 }
 
 /// The dataset's probe, in the unit that `probe_scale` asks for.
-fn starting_probe(cx: &mut Context<'_>, data: &Dataset, params: &Params) -> Result<Array2<Complex32>, PieError> {
+fn starting_probe(
+    cx: &mut Context<'_>,
+    data: &Dataset,
+    params: &Params,
+) -> Result<Array2<Complex32>, PieError> {
     let energy: f64 = data.diffraction.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>() / data.len() as f64;
     let own: f64 = data.probe.iter().map(|p| f64::from(p.norm_sqr())).sum();
     if energy <= 0.0 {

@@ -17,7 +17,9 @@ fn scan() -> Dataset {
         Complex32::from_polar(0.1 * (-radius * 14.0).exp(), 18.0 * radius)
     });
     let (x, y): (Vec<f64>, Vec<f64>) = (0..81)
-        .map(|i| (18.0 + 6.0 * f64::from(i % 9) + 0.37, 18.0 + 5.5 * f64::from(i / 9) + 0.11 * f64::from(i % 3)))
+        .map(|i| {
+            (18.0 + 6.0 * f64::from(i % 9) + 0.37, 18.0 + 5.5 * f64::from(i / 9) + 0.11 * f64::from(i % 3))
+        })
         .unzip();
     let mut diffraction = Array3::zeros((x.len(), side, side));
     forward::diffract(&object, &probe, &x, &y, diffraction.view_mut());

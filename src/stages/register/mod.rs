@@ -11,14 +11,14 @@ use ndarray::{Array2, ArrayView2, s};
 use num_complex::{Complex32, Complex64};
 
 use self::area::{Area, Place};
-pub use self::params::{On, Params};
+pub use self::params::{Method, On, Params};
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::io::npz::NpzReader;
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::image::{Image, Pair};
 use crate::ptycho::metrics;
-use crate::ptycho::registration::{RegistrationError, fourier_shift, phase_correlation};
+use crate::ptycho::registration::{RegistrationError, cross_correlation, fourier_shift, phase_correlation};
 
 /// The `register` stage.
 pub struct Register;
@@ -30,7 +30,11 @@ impl Stage for Register {
             version: 1,
             summary: "cut an image and the truth to the scanned box and align them to a fraction of a pixel",
             inputs: &[
-                Slot { name: "image", arity: Arity::One, doc: "image under test, from `stitch` or `reconstruct`" },
+                Slot {
+                    name: "image",
+                    arity: Arity::One,
+                    doc: "image under test, from `stitch` or `reconstruct`",
+                },
                 Slot {
                     name: "reference",
                     arity: Arity::One,
@@ -53,7 +57,8 @@ impl Stage for Register {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
-        let (image_path, reference_path, scan_path) = (cx.input("image")?, cx.input("reference")?, cx.input("scan")?);
+        let (image_path, reference_path, scan_path) =
+            (cx.input("image")?, cx.input("reference")?, cx.input("scan")?);
         let image = Image::read(image_path)?;
         let reference = area::truth(reference_path)?;
         let mut scan = NpzReader::open(scan_path)?;
@@ -128,7 +133,11 @@ fn find_shift(
     let [_, turn] = gauge(truth, prediction);
     let (reference, moving) = (channel(truth, 0.0), channel(prediction, turn));
     let limit = params.max_shift_px;
-    match phase_correlation(reference.view(), moving.view(), params.upsample as usize, limit) {
+    let correlate = match params.method {
+        Method::CrossCorrelation => cross_correlation,
+        Method::PhaseCorrelation => phase_correlation,
+    };
+    match correlate(reference.view(), moving.view(), params.upsample as usize, limit) {
         Ok(shift) => {
             if limit.is_some_and(|limit| shift.iter().any(|s| s.abs() > limit - 1.0)) {
                 let [dy, dx] = shift;

@@ -11,6 +11,9 @@ pub struct Params {
     /// amplitude contrast; `none` trusts the coordinates.
     #[serde(default)]
     pub on: On,
+    /// How the shift is found.
+    #[serde(default)]
+    pub method: Method,
     /// Pixels the box reaches beyond the outermost positions (negative: stays inside them).
     #[serde(default)]
     pub margin_px: i32,
@@ -44,6 +47,18 @@ pub enum On {
     Phase,
     /// Nothing: no shift.
     None,
+}
+
+/// How the shift is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Cross-correlation under a Hann window.
+    #[default]
+    CrossCorrelation,
+    /// Phase correlation without a window, as in the reference study. Leans towards no shift at all,
+    /// because edges of the box, which do not move, count as much as what is inside.
+    PhaseCorrelation,
 }
 
 fn upsample() -> u32 {

@@ -85,13 +85,14 @@ impl Stage for Stitch {
         }
         let weights = match params.weights {
             Weights::Crop { size } => placement::Weights::Crop(size as usize),
-            Weights::Probe => {
-                placement::Weights::Given(data.probe.mapv(|p| f64::from(p.re).powi(2) + f64::from(p.im).powi(2)))
-            }
+            Weights::Probe => placement::Weights::Given(
+                data.probe.mapv(|p| f64::from(p.re).powi(2) + f64::from(p.im).powi(2)),
+            ),
         };
         // The scan's canvas, not the patches': images of one scan then share their frame.
         let canvas = Canvas::around(&data.x, &data.y, data.side()).map_err(fault)?;
-        let image = stitch_on(canvas, patches.patches.view(), &patches.x, &patches.y, &weights).map_err(fault)?;
+        let image =
+            stitch_on(canvas, patches.patches.view(), &patches.x, &patches.y, &weights).map_err(fault)?;
         let covered = image.coverage.as_ref().map_or(0, |c| c.iter().filter(|c| **c > 0.0).count());
         if covered == 0 {
             return Err(StageError::check(format!(

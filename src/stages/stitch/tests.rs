@@ -50,7 +50,8 @@ fn run(data: &Dataset, patches: &Patches, params: Value) -> StageResult<Image> {
 #[test]
 fn true_patches_give_the_object_at_its_place_whatever_the_weights() {
     let (object, data, patches) = scan();
-    for params in [json!({}), json!({"weights": {"kind": "crop", "size": 10}}), json!({"weights": {"kind": "probe"}})]
+    for params in
+        [json!({}), json!({"weights": {"kind": "crop", "size": 10}}), json!({"weights": {"kind": "probe"}})]
     {
         let image = run(&data, &patches, params.clone()).unwrap();
         assert_eq!(image.origin_yx, [12.0, 22.0]);
