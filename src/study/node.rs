@@ -69,11 +69,7 @@ impl Content {
     /// (plain on a tie), so that 1000 and 1e3 are both `1e3`. `None` for nothing, lists, mappings.
     pub(super) fn label(&self) -> Option<Cow<'_, str>> {
         let shorter = |plain: String, exponent: String| {
-            if exponent.len() < plain.len() {
-                exponent
-            } else {
-                plain
-            }
+            if exponent.len() < plain.len() { exponent } else { plain }
         };
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
@@ -88,10 +84,7 @@ impl Content {
 impl Node {
     /// An empty mapping at a place.
     pub(super) fn empty_map(at: Location) -> Self {
-        Self {
-            content: Content::Map(Vec::new()),
-            at,
-        }
+        Self { content: Content::Map(Vec::new()), at }
     }
 
     /// The value under a key, if this is a mapping that has it. Linear: for small mappings only.
@@ -99,6 +92,19 @@ impl Node {
         match &self.content {
             Content::Map(entries) => entries.iter().find(|(k, _)| k.text == key).map(|(_, v)| v),
             _ => None,
+        }
+    }
+
+    /// Calls `change` on every place in the tree.
+    pub(super) fn each_place(&mut self, change: &mut impl FnMut(&mut Location)) {
+        change(&mut self.at);
+        match &mut self.content {
+            Content::Seq(items) => items.iter_mut().for_each(|item| item.each_place(change)),
+            Content::Map(entries) => entries.iter_mut().for_each(|(key, value)| {
+                change(&mut key.at);
+                value.each_place(change);
+            }),
+            _ => {}
         }
     }
 
@@ -115,10 +121,9 @@ impl Node {
             Content::Float(value) => Value::from(*value),
             Content::Text(text) => Value::String(text.clone()),
             Content::Seq(items) => items.iter().map(Node::to_json).collect(),
-            Content::Map(entries) => entries
-                .iter()
-                .map(|(key, value)| (key.text.clone(), value.to_json()))
-                .collect(),
+            Content::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect()
+            }
         }
     }
 
@@ -132,11 +137,8 @@ impl Node {
         };
         match (&mut self.content, &over.content) {
             (Content::Map(lower), Content::Map(upper)) if !another_variant => {
-                let places: BTreeMap<String, usize> = lower
-                    .iter()
-                    .enumerate()
-                    .map(|(i, (k, _))| (k.text.clone(), i))
-                    .collect();
+                let places: BTreeMap<String, usize> =
+                    lower.iter().enumerate().map(|(i, (k, _))| (k.text.clone(), i)).collect();
                 for (key, value) in upper {
                     match places.get(&key.text) {
                         Some(&place) => lower[place].1.merge(value),
