@@ -1,1 +1,11 @@
-//! (being written)
+//! What happens during a run, in one vocabulary: the journal keeps it, reporters show it, `status` folds it.
+
+mod event;
+mod journal;
+mod listener;
+mod view;
+
+pub use event::{Event, Outcome, OutputRecord, Record};
+pub use journal::{Journal, JournalError, read};
+pub use listener::Listener;
+pub use view::{RunView, TaskPhase, TaskView};

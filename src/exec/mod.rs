@@ -1,1 +1,16 @@
-//! (being written)
+//! Running a plan: one owner of all state, one inbox, worker processes at the other end.
+
+mod dispatcher;
+mod lock;
+mod process;
+mod publish;
+mod run;
+mod slots;
+mod state;
+
+pub use dispatcher::{Handle, Interrupt};
+pub use lock::{LockError, RunLock};
+pub use process::end_with_parent;
+pub use run::{Options, RunError, RuntimeProvider, Summary, run};
+pub use slots::Capacity;
+pub use state::{Change, TaskState};

@@ -1,6 +1,10 @@
 //! Files: digests, atomic publication, NPY and NPZ, PNG. The one place that touches the disk for data.
 
+pub mod archive;
 pub mod atomic;
 pub mod digest;
+mod fault;
 pub mod npy;
 pub mod npz;
+
+pub use fault::{Fault, FileError};

@@ -1,1 +1,14 @@
-//! (being written)
+//! Study → DAG → plan. Pure: no clock, no environment, no file; the same study gives the same bytes.
+
+mod dag;
+mod expand;
+mod outlook;
+mod render;
+mod select;
+mod task;
+
+pub use expand::expand;
+pub use outlook::Outlook;
+pub use render::{Format, render};
+pub use select::{SelectError, Selection};
+pub use task::{Plan, Source, Task};

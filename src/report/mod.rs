@@ -1,1 +1,7 @@
-//! (being written)
+//! Reporters: events in, text out. They see nothing else, and write only where they are told.
+
+mod plain;
+mod text;
+
+pub use plain::Plain;
+pub use text::{duration, memory, status, tally};

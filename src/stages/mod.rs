@@ -7,6 +7,7 @@ pub mod context;
 pub mod import;
 pub mod infer;
 pub mod metrics;
+pub mod oom;
 pub mod overlap;
 pub mod reconstruct;
 pub mod register;

@@ -1,0 +1,181 @@
+//! The command line's grammar. Help, completions and the README's tables come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use phasegraph::diag::exit;
+
+/// Run ptychography dose/overlap studies from one YAML file.
+#[derive(Debug, Parser)]
+#[command(name = "phasegraph", version, about, after_help = exit_codes(), propagate_version = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a study; whatever is in the cache is not run again
+    Run(Run),
+    /// Go on with a study that failed, was interrupted or was killed
+    Resume(Run),
+    /// Show what would run, why, in what order, with what; runs nothing
+    Plan(Plan),
+    /// Show how the last run stands or ended
+    Status(Status),
+    /// Say why a task will run, or why it will not
+    Explain(Explain),
+    /// Print the log of a task's last attempt
+    Log(Log),
+    /// Check a study file and report every problem in it
+    Check(Check),
+    /// Print the JSON Schema of the study file, for editors
+    Schema,
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Show which ONNX Runtime is in use and which providers it has
+    Runtime(Runtime),
+    /// Run one job read from standard input
+    #[command(hide = true)]
+    Worker,
+}
+
+/// What every command on a study takes.
+#[derive(Debug, ClapArgs)]
+pub struct StudyArgs {
+    /// The study file
+    pub study: PathBuf,
+    /// Folder for results, store and journals [default: phasegraph-out beside the study file]
+    #[arg(long, value_name = "DIR", env = "PHASEGRAPH_DIR")]
+    pub dir: Option<PathBuf>,
+    /// Change the study for this command: AXIS=V1,V2 or STAGE.PARAM=VALUE or seed=N (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Which tasks.
+#[derive(Debug, ClapArgs)]
+pub struct SelectArgs {
+    /// Only tasks that match, and what they need: KEY=VALUE[|VALUE],… with stage, phase, task or an axis as KEY (repeatable: any may match)
+    #[arg(long, value_name = "TERMS")]
+    pub select: Vec<String>,
+    /// Only from this phase, or this stage and what follows it (and what they need)
+    #[arg(long, value_name = "PHASE|STAGE")]
+    pub from: Option<String>,
+    /// Only up to this phase, or this stage and what it needs
+    #[arg(long, value_name = "PHASE|STAGE")]
+    pub until: Option<String>,
+    /// Run the selected tasks even if the cache has them (what they need still comes from it)
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// After a failure, go on with tasks that do not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Cores to use at most [default: all]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// CUDA devices to use, by index [default: CUDA_VISIBLE_DEVICES' number of devices, else those of this machine]
+    #[arg(long, value_name = "I,J", value_delimiter = ',')]
+    pub gpus: Option<Vec<u32>>,
+    /// Never fetch anything: ONNX Runtime must be there already
+    #[arg(long)]
+    pub offline: bool,
+    /// Only say what went wrong, and the end
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print one JSON document about the end of the run instead of the tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PlanFormat {
+    /// A list for people
+    Text,
+    /// One JSON document
+    Json,
+    /// Graphviz
+    Dot,
+    /// Mermaid flowchart
+    Mermaid,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Plan {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+    /// Short for --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Status {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Explain {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    /// The task, for example reconstruct@dose=1e4,view=dense
+    pub task: String,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Log {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    /// The task, for example reconstruct@dose=1e4,view=dense
+    pub task: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    #[command(flatten)]
+    pub study: StudyArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Runtime {
+    /// Fetch ONNX Runtime now if none is found
+    #[arg(long)]
+    pub fetch: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn exit_codes() -> String {
+    let lines = exit::ALL.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}\n"));
+    format!("Exit codes:\n{}", lines.collect::<String>().trim_end())
+}

@@ -1,0 +1,119 @@
+//! From arguments to study, plan, selection and paths.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+
+use phasegraph::cache::{History, Layout, Store, StoreError, Surroundings, preview};
+use phasegraph::diag::nearest;
+use phasegraph::events::{Record, RunView, read};
+use phasegraph::kind::Catalog;
+use phasegraph::plan::{Outlook, Plan, Selection, expand};
+use phasegraph::{runtime, stages, study};
+
+use super::args::{SelectArgs, StudyArgs};
+use super::failure::Failure;
+use super::surroundings;
+
+/// A study, planned, with the place of its outputs.
+pub struct Loaded {
+    pub plan: Plan,
+    pub layout: Layout,
+}
+
+/// Tasks that a command is about.
+pub struct Selected {
+    /// Targets and what they need.
+    pub tasks: BTreeSet<usize>,
+    /// Targets that are to run in any case.
+    pub forced: BTreeSet<usize>,
+}
+
+pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
+    let catalog: Catalog = stages::catalog();
+    let study = study::load(&args.study, &catalog, &args.sets)?;
+    let plan = expand(&study, &catalog)?;
+    let root = args.dir.clone().unwrap_or_else(|| study.dir.join("phasegraph-out"));
+    // Workers run in other folders, so paths handed to them must not depend on the current one.
+    let root = std::path::absolute(&root).map_err(|source| Failure::Read { path: root, source })?;
+    let plan = Plan {
+        base: std::path::absolute(&plan.base)
+            .map_err(|source| Failure::Read { path: plan.base.clone(), source })?,
+        ..plan
+    };
+    Ok(Loaded { layout: Layout::new(root, &plan.study), plan })
+}
+
+pub fn select(plan: &Plan, args: &SelectArgs) -> Result<Selected, Failure> {
+    let selection =
+        Selection { select: args.select.clone(), from: args.from.clone(), until: args.until.clone() };
+    let targets = selection.targets(plan)?;
+    let tasks = plan.with_upstream(&targets);
+    Ok(Selected { tasks, forced: if args.force { targets } else { BTreeSet::new() } })
+}
+
+/// What decides results but is not in the study file.
+pub fn around(plan: &Plan, search: &runtime::Search) -> Result<Surroundings, Failure> {
+    let runtime = if plan.tasks.iter().any(|t| t.needs_runtime) {
+        let version = runtime::version(search).map_err(|e| Failure::Runtime(e.into()))?;
+        Some(format!("onnxruntime {version}"))
+    } else {
+        None
+    };
+    Ok(Surroundings { env: surroundings::named_variables(plan), runtime })
+}
+
+/// What a run would do now.
+pub fn outlook(loaded: &Loaded, selected: &Selected) -> Result<Vec<Outlook>, Failure> {
+    let mut store = Store::open(loaded.layout.store())?;
+    let file = loaded.layout.history();
+    let history = History::load(&file).map_err(StoreError::io("read", &file))?;
+    let around = around(&loaded.plan, &surroundings::search(true))?;
+    Ok(preview(&loaded.plan, &selected.tasks, &selected.forced, &mut store, &history, &around)?)
+}
+
+/// The task of that name.
+pub fn task(plan: &Plan, name: &str) -> Result<usize, Failure> {
+    plan.find(name).ok_or_else(|| {
+        let near = nearest(name, plan.tasks.iter().map(|t| t.id.as_str()));
+        let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_else(|| {
+            let some: Vec<&str> = plan.tasks.iter().take(3).map(|t| t.id.as_str()).collect();
+            format!("; tasks are called {}, …", some.join(", "))
+        });
+        Failure::NoSuchTask { message: format!("this study has no task `{name}`{hint}") }
+    })
+}
+
+/// Journal of the last run.
+pub fn last_run(layout: &Layout, study: &str) -> Result<(String, Vec<Record>), Failure> {
+    let runs = layout.list_runs().map_err(|source| Failure::Read { path: layout.runs(), source })?;
+    let run = runs
+        .into_iter()
+        .next_back()
+        .ok_or_else(|| Failure::NeverRun { study: study.to_owned(), folder: layout.runs() })?;
+    let records = read(&layout.journal(&run))?;
+    Ok((run, records))
+}
+
+/// The last run, folded.
+pub fn last_view(layout: &Layout, study: &str) -> Result<RunView, Failure> {
+    Ok(RunView::of(&last_run(layout, study)?.1))
+}
+
+/// Writes to standard output; a reader that has gone away ends the command without an error.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+}
+
+/// A value as JSON, with a newline.
+pub fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value).map(|s| s + "\n").map_err(|e| Failure::Output(e.into()))
+}
+
+/// A path relative to the current folder where that is shorter.
+pub fn short(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let relative = here.as_ref().and_then(|h| path.strip_prefix(h).ok());
+    relative.unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,111 @@
+//! What ends a command early, and the exit code it ends with.
+
+use std::io;
+use std::path::PathBuf;
+
+use phasegraph::cache::StoreError;
+use phasegraph::diag::{StageError, exit};
+use phasegraph::events::JournalError;
+use phasegraph::exec::{LockError, RunError};
+use phasegraph::plan::SelectError;
+use phasegraph::study::LoadError;
+
+/// A command that could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The study file.
+    #[error(transparent)]
+    Study(#[from] LoadError),
+    /// Problems found after loading.
+    #[error(transparent)]
+    Plan(#[from] phasegraph::diag::Problems),
+    /// `--select` and its like.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// A task name.
+    #[error("{message}")]
+    NoSuchTask {
+        /// What is wrong, with the nearest name.
+        message: String,
+    },
+    /// Store, results.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// ONNX Runtime.
+    #[error("{}", .0.message)]
+    Runtime(StageError),
+    /// Files of the output folder.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing was run yet.
+    #[error("study `{study}` has not been run yet in {folder}")]
+    NeverRun {
+        /// The study.
+        study: String,
+        /// Its output folder.
+        folder: PathBuf,
+    },
+    /// Standard output is gone: whoever read it has seen enough.
+    #[error("{0}")]
+    Output(io::Error),
+}
+
+impl Failure {
+    /// Prints the failure and returns its exit code.
+    pub fn tell(&self) -> u8 {
+        match self {
+            Failure::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => return exit::OK,
+            // Problems carry their own "error:" on each line.
+            Failure::Study(LoadError::Invalid(problems)) | Failure::Plan(problems) => eprintln!("{problems}"),
+            other => eprintln!("error: {other}"),
+        }
+        if let Some(hint) = self.hint() {
+            eprintln!("  hint: {hint}");
+        }
+        self.code()
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Failure::Runtime(error) => error.hint.clone(),
+            Failure::Lock(LockError::Held { .. }) => {
+                Some("wait for it, or stop it; `phasegraph status` shows how far it is".to_owned())
+            }
+            Failure::NeverRun { .. } => Some("start it with `phasegraph run`".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Failure::Study(_) | Failure::Plan(_) => exit::INVALID_STUDY,
+            Failure::Select(_) | Failure::NoSuchTask { .. } => exit::NOTHING_SELECTED,
+            Failure::Store(_) | Failure::Journal(_) | Failure::Read { .. } | Failure::NeverRun { .. } => {
+                exit::STORAGE
+            }
+            Failure::Lock(LockError::Held { .. }) => exit::LOCKED,
+            Failure::Lock(LockError::Io { .. }) | Failure::Output(_) => exit::STORAGE,
+            Failure::Runtime(_) => exit::RUNTIME,
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Lock(e) => e.into(),
+            RunError::Store(e) => e.into(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What `run` prints at the end: tables and pictures of the last stages, the counts, where things lie.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use phasegraph::events::{Outcome, RunView};
+use phasegraph::exec::{Summary, TaskState};
+use phasegraph::report::{duration, tally};
+use serde_json::json;
+
+use super::common::{Loaded, short};
+
+/// Pictures and tables named one by one; more than this are counted.
+const NAMED: usize = 12;
+
+/// Everything, as text.
+pub fn text(loaded: &Loaded, summary: &Summary, view: &RunView, command: &str) -> String {
+    let mut out = String::new();
+    let files = last_files(loaded, summary);
+    for path in files.iter().filter(|p| has_extension(p, &["txt"])) {
+        // Printed for convenience: if it cannot be read, its path below still tells where it is.
+        if let Ok(table) = std::fs::read_to_string(path) {
+            let _ = writeln!(out, "\n{}", table.trim_end());
+        }
+    }
+    let shown: Vec<&PathBuf> = files.iter().filter(|p| has_extension(p, &["png", "csv", "json"])).collect();
+    if !shown.is_empty() {
+        out.push('\n');
+    }
+    for path in shown.iter().take(NAMED) {
+        let _ = writeln!(out, "  {}", short(path));
+    }
+    if shown.len() > NAMED {
+        let _ = writeln!(out, "  … and {} more", shown.len() - NAMED);
+    }
+    let word = match summary.outcome {
+        Outcome::Succeeded => "finished",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+    };
+    let _ = writeln!(out, "\n{} {word} in {}: {}", loaded.plan.study, duration(summary.seconds), tally(view));
+    let _ = writeln!(out, "results: {}", short(&loaded.layout.results()));
+    if summary.outcome != Outcome::Succeeded {
+        let _ = writeln!(out, "finished tasks are kept; go on with: phasegraph resume {command}");
+    }
+    out
+}
+
+/// The end of a run for programs.
+pub fn document(loaded: &Loaded, summary: &Summary, view: &RunView) -> serde_json::Value {
+    let tasks: Vec<_> = loaded
+        .plan
+        .tasks
+        .iter()
+        .zip(&summary.states)
+        .filter_map(|(task, state)| Some((task, (*state)?)))
+        .map(|(task, state)| {
+            let view = view.tasks.get(&task.id);
+            json!({
+                "task": task.id,
+                "state": state_name(state),
+                "seconds": view.and_then(|v| v.seconds),
+                "message": view.and_then(|v| v.message.clone()),
+                "measured": view.map(|v| &v.measured),
+                "warnings": view.map(|v| &v.warnings),
+                "folder": loaded.layout.results().join(&task.folder),
+            })
+        })
+        .collect();
+    json!({
+        "study": loaded.plan.study,
+        "run": summary.run,
+        "outcome": summary.outcome,
+        "seconds": summary.seconds,
+        "results": loaded.layout.results(),
+        "tasks": tasks,
+    })
+}
+
+fn state_name(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Waiting => "waiting",
+        TaskState::Ready => "ready",
+        TaskState::Running => "running",
+        TaskState::Cached => "cached",
+        TaskState::Succeeded => "succeeded",
+        TaskState::Failed => "failed",
+        TaskState::Blocked => "blocked",
+        TaskState::Cancelled => "cancelled",
+    }
+}
+
+/// Files of finished tasks that no other task of the plan uses, in plan order.
+fn last_files(loaded: &Loaded, summary: &Summary) -> Vec<PathBuf> {
+    let downstream = loaded.plan.downstream();
+    let last = loaded.plan.tasks.iter().enumerate().filter(|(index, _)| {
+        downstream[*index].is_empty() && summary.states[*index].is_some_and(TaskState::is_done)
+    });
+    last.flat_map(|(_, task)| {
+        let folder = loaded.layout.results().join(&task.folder);
+        task.outputs.values().map(move |file| folder.join(file))
+    })
+    .collect()
+}
+
+fn has_extension(path: &std::path::Path, wanted: &[&str]) -> bool {
+    path.extension().and_then(|e| e.to_str()).is_some_and(|e| wanted.contains(&e))
+}

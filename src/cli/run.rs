@@ -1,0 +1,145 @@
+//! `phasegraph run` and `phasegraph resume`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use phasegraph::diag::exit;
+use phasegraph::events::{Listener, Outcome, Record, RunView};
+use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary};
+use phasegraph::report::{Plain, tally};
+use phasegraph::runtime;
+
+use super::args::Run;
+use super::common::{Loaded, around, json, last_view, load, print, select, short};
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{finale, surroundings};
+
+/// Time that a task gets to end in order.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Says how the last run ended, then runs: the cache knows what is left to do.
+pub fn resume(args: &Run) -> Result<u8, Failure> {
+    let loaded = load(&args.study)?;
+    let last = last_view(&loaded.layout, &loaded.plan.study)?;
+    let ended = match last.outcome {
+        Some(outcome) => format!("{outcome:?}").to_lowercase(),
+        None => "was cut short".to_owned(),
+    };
+    if !args.quiet && !args.json {
+        print(&format!("run {} {ended}: {}\n", last.run, tally(&last)))?;
+    }
+    go(&loaded, args)
+}
+
+pub fn run(args: &Run) -> Result<u8, Failure> {
+    go(&load(&args.study)?, args)
+}
+
+fn go(loaded: &Loaded, args: &Run) -> Result<u8, Failure> {
+    let selected = select(&loaded.plan, &args.select)?;
+    let search = surroundings::search(args.offline);
+    let program = surroundings::program()
+        .map_err(|source| Failure::Read { path: "the phasegraph program".into(), source })?;
+    let screen = Screen::new(args);
+    let notice = screen.notice();
+    let options = Options {
+        selected: selected.tasks,
+        forced: selected.forced,
+        keep_going: args.keep_going,
+        capacity: Capacity {
+            cores: args.jobs.unwrap_or_else(surroundings::cores),
+            memory: None,
+            gpus: args.gpus.clone().unwrap_or_else(surroundings::gpus),
+        },
+        worker: vec![program.into_os_string(), "worker".into()],
+        host: surroundings::host(),
+        around: around(&loaded.plan, &search)?,
+        runtime: Arc::new(move || {
+            let found = runtime::obtain(&search, &mut |step| notice(&step));
+            found.map(|f| f.path).map_err(Into::into)
+        }),
+        grace: GRACE,
+    };
+    let mut watcher = Watcher { view: RunView::default(), screen };
+    let summary = exec::run(&loaded.plan, &loaded.layout, &options, &mut watcher, interrupt_on_signals)?;
+    let Watcher { view, screen } = watcher;
+    screen.close();
+    tell(loaded, args, &summary, &view)
+}
+
+/// The first signal asks, the second insists.
+fn interrupt_on_signals(handle: Handle) {
+    let asked = AtomicBool::new(false);
+    // Fails only if a handler is set already, and there is one run in a process.
+    let _ = ctrlc::set_handler(move || {
+        handle.interrupt(match asked.swap(true, Ordering::SeqCst) {
+            false => Interrupt::Gently,
+            true => Interrupt::Now,
+        });
+    });
+}
+
+fn tell(loaded: &Loaded, args: &Run, summary: &Summary, view: &RunView) -> Result<u8, Failure> {
+    if args.json {
+        print(&json(&finale::document(loaded, summary, view))?)?;
+    } else {
+        print(&finale::text(loaded, summary, view, &short(&args.study.study)))?;
+    }
+    Ok(match summary.outcome {
+        Outcome::Succeeded => exit::OK,
+        Outcome::Interrupted => exit::INTERRUPTED,
+        Outcome::Failed if summary.runtime_missing => exit::RUNTIME,
+        Outcome::Failed => exit::TASK_FAILED,
+    })
+}
+
+/// Where live reports go: bars on a terminal, lines elsewhere.
+enum Screen {
+    Bars(Progress),
+    Lines(Plain<std::io::Stderr>),
+}
+
+impl Screen {
+    fn new(args: &Run) -> Self {
+        if surroundings::draws() && !args.quiet {
+            Screen::Bars(Progress::new())
+        } else {
+            Screen::Lines(Plain::new(std::io::stderr(), args.quiet))
+        }
+    }
+
+    /// Tells the steps of fetching ONNX Runtime, from another thread.
+    fn notice(&self) -> Box<dyn Fn(&runtime::FetchStep) + Send + Sync> {
+        match self {
+            Screen::Bars(progress) => progress.fetching(),
+            Screen::Lines(_) => Box::new(|step| {
+                if let Some(text) = super::runtime::describe_step(step) {
+                    eprintln!("{text}");
+                }
+            }),
+        }
+    }
+
+    fn close(self) {
+        if let Screen::Bars(progress) = self {
+            progress.close();
+        }
+    }
+}
+
+struct Watcher {
+    view: RunView,
+    screen: Screen,
+}
+
+impl Listener for Watcher {
+    fn hear(&mut self, record: &Record) {
+        self.view.apply(record);
+        match &mut self.screen {
+            Screen::Bars(progress) => progress.hear(record),
+            Screen::Lines(plain) => plain.hear(record),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What the environment and the machine say. The only file that reads them.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use phasegraph::plan::Plan;
+use phasegraph::runtime::Search;
+
+/// Where to look for ONNX Runtime.
+pub fn search(offline: bool) -> Search {
+    Search::from_vars(|name| std::env::var_os(name), offline)
+}
+
+/// Values of the environment variables that tasks of this plan name.
+pub fn named_variables(plan: &Plan) -> BTreeMap<String, Option<String>> {
+    let names = plan.tasks.iter().flat_map(|t| &t.env);
+    names.map(|n| (n.clone(), std::env::var_os(n).map(|v| v.to_string_lossy().into_owned()))).collect()
+}
+
+/// Name of this machine.
+pub fn host() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |n| n.to_string_lossy().into_owned())
+}
+
+/// Cores that this process may use.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+/// CUDA devices: those that CUDA_VISIBLE_DEVICES leaves (CUDA numbers them from 0), else one for each
+/// `/dev/nvidia<N>`.
+pub fn gpus() -> Vec<u32> {
+    let count = match std::env::var("CUDA_VISIBLE_DEVICES") {
+        Ok(list) => list.split(',').map(str::trim).take_while(|d| !d.is_empty() && *d != "-1").count(),
+        Err(_) => (0..64).take_while(|n| Path::new(&format!("/dev/nvidia{n}")).exists()).count(),
+    };
+    (0..u32::try_from(count).unwrap_or(0)).collect()
+}
+
+/// This program, to be started again as a worker.
+pub fn program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// Whether progress bars can be drawn: standard error is a terminal that understands them.
+pub fn draws() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Seconds since 1970-01-01 UTC.
+pub fn now() -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs_f64()
+}

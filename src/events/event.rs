@@ -1,0 +1,167 @@
+//! The events of a run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::diag::FailureClass;
+use crate::io::digest::Digest;
+
+/// One published output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    /// File name in the task's results folder.
+    pub file: String,
+    /// Digest of its content.
+    pub digest: Digest,
+    /// Size, bytes.
+    pub size: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every selected task is done.
+    Succeeded,
+    /// Some task failed.
+    Failed,
+    /// Stopped by the user or a signal.
+    Interrupted,
+}
+
+/// Something that happened. `Progress` is only ever shown; everything else is also kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A run began.
+    RunStarted {
+        /// Name of the run.
+        run: String,
+        /// Name of the study.
+        study: String,
+        /// Tasks selected.
+        tasks: usize,
+        /// Process id of the orchestrator.
+        pid: u32,
+        /// Host it runs on.
+        host: String,
+        /// Version of phasegraph.
+        version: String,
+    },
+    /// A task's outputs were taken from the store.
+    TaskCached {
+        /// Task id.
+        task: String,
+        /// Digest of its fingerprint.
+        fingerprint: Digest,
+    },
+    /// A task began.
+    TaskStarted {
+        /// Task id.
+        task: String,
+        /// Attempt, from 1.
+        attempt: u32,
+        /// Why it runs, a line per reason.
+        why: Vec<String>,
+        /// Where: `cpu`, `cuda:0`.
+        device: String,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// How far a task is. Not kept.
+    Progress {
+        /// Task id.
+        task: String,
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// What is counted.
+        unit: String,
+        /// Shown beside it.
+        note: Option<String>,
+    },
+    /// A task measured something.
+    Measured {
+        /// Task id.
+        task: String,
+        /// Name with unit.
+        name: String,
+        /// Value.
+        value: Value,
+    },
+    /// A task warned.
+    Warned {
+        /// Task id.
+        task: String,
+        /// The text.
+        message: String,
+    },
+    /// A task's outputs are in the store and in its results folder.
+    TaskSucceeded {
+        /// Task id.
+        task: String,
+        /// Digest of its fingerprint.
+        fingerprint: Digest,
+        /// Wall time, seconds.
+        seconds: f64,
+        /// Peak resident memory of the worker, bytes, where the system tells.
+        peak_memory: Option<u64>,
+        /// Output name → record.
+        outputs: BTreeMap<String, OutputRecord>,
+    },
+    /// A task failed.
+    TaskFailed {
+        /// Task id.
+        task: String,
+        /// Class of failure.
+        class: FailureClass,
+        /// What happened.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// Wall time, seconds.
+        seconds: f64,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// A task cannot run because one before it failed.
+    TaskBlocked {
+        /// Task id.
+        task: String,
+        /// The failed task.
+        by: String,
+    },
+    /// A task was stopped, or never started, because the run was interrupted or stopped after a failure.
+    TaskCancelled {
+        /// Task id.
+        task: String,
+    },
+    /// The run ended in order. A journal without this line belongs to a run that is going on or was killed.
+    RunFinished {
+        /// How.
+        outcome: Outcome,
+        /// Wall time, seconds.
+        seconds: f64,
+    },
+}
+
+impl Event {
+    /// Whether the journal keeps it.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Event::Progress { .. })
+    }
+}
+
+/// An event with its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Seconds since 1970-01-01 UTC.
+    pub time: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}

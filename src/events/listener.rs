@@ -1,0 +1,14 @@
+//! Who hears of events as they happen.
+
+use super::Record;
+
+/// A live reporter.
+pub trait Listener {
+    /// Called for every event, in order, by the one owner of the run's state.
+    fn hear(&mut self, record: &Record);
+}
+
+/// For runs that nobody watches.
+impl Listener for () {
+    fn hear(&mut self, _: &Record) {}
+}

@@ -1,0 +1,142 @@
+//! One run of a plan, from taking the lock to the last event.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::dispatcher::{Dispatcher, Handle};
+use super::{Capacity, LockError, RunLock, TaskState};
+use crate::cache::{History, Layout, Store, StoreError, Surroundings};
+use crate::diag::StageError;
+use crate::events::{Event, Journal, Listener, Outcome, Record};
+use crate::plan::Plan;
+
+/// Finds or fetches ONNX Runtime when the first task needs it.
+pub type RuntimeProvider = Arc<dyn Fn() -> Result<PathBuf, StageError> + Send + Sync>;
+
+/// How to run.
+pub struct Options {
+    /// Tasks to look at: targets and all they need.
+    pub selected: BTreeSet<usize>,
+    /// Tasks that run whatever the store holds.
+    pub forced: BTreeSet<usize>,
+    /// Whether independent tasks go on after a failure.
+    pub keep_going: bool,
+    /// What may be used at the same time.
+    pub capacity: Capacity,
+    /// Command that starts a worker.
+    pub worker: Vec<OsString>,
+    /// Name of this machine, for the journal and the lock.
+    pub host: String,
+    /// Values outside the study file that decide results.
+    pub around: Surroundings,
+    /// Where ONNX Runtime comes from.
+    pub runtime: RuntimeProvider,
+    /// Time between asking a task to stop and ending it.
+    pub grace: Duration,
+}
+
+/// How a run went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Name of the run.
+    pub run: String,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// Final state of every task, in plan order; `None` if not selected.
+    pub states: Vec<Option<TaskState>>,
+    /// Whether a task failed for want of ONNX Runtime.
+    pub runtime_missing: bool,
+    /// Wall time, seconds.
+    pub seconds: f64,
+}
+
+/// A run that could not be carried out; a failed task is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Someone else runs the study.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Store, journal or results cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Runs a plan. `started` is given a handle for interrupting it from another thread.
+pub fn run(
+    plan: &Plan,
+    layout: &Layout,
+    options: &Options,
+    listener: &mut dyn Listener,
+    started: impl FnOnce(Handle),
+) -> Result<Summary, RunError> {
+    let runs = layout.runs();
+    std::fs::create_dir_all(&runs).map_err(StoreError::io("create", &runs))?;
+    let _lock = RunLock::take(&layout.lock(), &options.host)?;
+    let clock = SystemTime::now();
+    let name = run_name(clock);
+    let journal = open_journal(layout, &name)?;
+    // Under the lock: whatever lies in staging was left by a run that died.
+    let staging = layout.staging();
+    match std::fs::remove_dir_all(&staging) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StoreError::io("clear", &staging)(e).into());
+        }
+        _ => {}
+    }
+    let store_root = layout.store();
+    std::fs::create_dir_all(&store_root).map_err(StoreError::io("create", &store_root))?;
+    let store = Store::open(&store_root)?;
+    let history_file = layout.history();
+    let history = History::load(&history_file).map_err(StoreError::io("read", &history_file))?;
+
+    let mut book = Book { journal, journal_path: layout.journal(&name), listener };
+    book.write(Event::RunStarted {
+        run: name.clone(),
+        study: plan.study.clone(),
+        tasks: options.selected.len(),
+        pid: std::process::id(),
+        host: options.host.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })?;
+    let dispatcher = Dispatcher::new(plan, layout, &name, options, store, history, &mut book);
+    started(dispatcher.handle());
+    let end = dispatcher.run()?;
+    let seconds = clock.elapsed().unwrap_or_default().as_secs_f64();
+    book.write(Event::RunFinished { outcome: end.outcome, seconds })?;
+    Ok(Summary { run: name, seconds, ..end })
+}
+
+/// Journal and listener: every event goes through here.
+pub(super) struct Book<'a> {
+    journal: Journal,
+    journal_path: PathBuf,
+    listener: &'a mut dyn Listener,
+}
+
+impl Book<'_> {
+    /// Keeps an event, then tells it.
+    pub(super) fn write(&mut self, event: Event) -> Result<(), StoreError> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let record = Record { time, event };
+        self.journal.append(&record).map_err(StoreError::io("write", &self.journal_path))?;
+        self.listener.hear(&record);
+        Ok(())
+    }
+}
+
+/// Names sort by time: `20261123-141702.123`.
+fn run_name(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let stamp = jiff::Timestamp::from_second(since.as_secs() as i64).unwrap_or_default();
+    format!("{}.{:03}", stamp.strftime("%Y%m%d-%H%M%S"), since.subsec_millis())
+}
+
+fn open_journal(layout: &Layout, name: &str) -> Result<Journal, StoreError> {
+    let folder = layout.run(name);
+    std::fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+    let path = layout.journal(name);
+    Journal::create(&path).map_err(StoreError::io("create", &path))
+}

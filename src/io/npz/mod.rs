@@ -1,0 +1,14 @@
+//! NPZ: a ZIP archive of NPY arrays, one member `KEY.npy` for each key. The only place that knows `zip`.
+
+mod fields;
+mod reader;
+mod writer;
+
+pub use reader::NpzReader;
+pub use writer::NpzWriter;
+
+/// What can go wrong with an NPZ file.
+pub use super::FileError as NpzError;
+
+#[cfg(test)]
+mod tests;

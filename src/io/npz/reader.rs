@@ -1,0 +1,174 @@
+//! Reading, with every claimed size held against the bytes that are there.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use ndarray::ArrayD;
+use num_complex::Complex32;
+use zip::CompressionMethod;
+use zip::result::ZipError;
+
+use super::NpzError;
+use crate::diag::nearest;
+use crate::io::Fault;
+use crate::io::npy::{self, Element, Header, NpyError};
+
+/// Deflate cannot expand by more than this factor (258 bytes for 2 bits).
+const DEFLATE_MOST: u64 = 1032;
+
+/// An open NPZ file. Members may be stored or deflated, with or without ZIP64 records; they are read
+/// only when asked for, so keys that nobody needs cost nothing and cannot fail.
+pub struct NpzReader {
+    path: PathBuf,
+    archive: zip::ZipArchive<BufReader<File>>,
+    length: u64,
+    keys: Vec<(String, usize)>,
+}
+
+impl NpzReader {
+    /// Opens a file and reads its directory of members.
+    pub fn open(path: &Path) -> Result<Self, NpzError> {
+        let fault = |f: Fault| NpzError::new(path, f);
+        let file = File::open(path).map_err(|e| fault(e.into()))?;
+        let about = file.metadata().map_err(|e| fault(e.into()))?;
+        if !about.is_file() {
+            return Err(fault(Fault::Archive("it is not a regular file".to_owned())));
+        }
+        if about.len() == 0 {
+            return Err(fault(Fault::Archive("it is empty".to_owned())));
+        }
+        let archive = zip::ZipArchive::new(BufReader::new(file))
+            .map_err(|e| fault(Fault::Archive(why_not_zip(path).unwrap_or_else(|| e.to_string()))))?;
+        if archive.has_duplicate_names() {
+            // Readers disagree about which of the two counts, so neither does.
+            return Err(fault(Fault::Archive("two of its members have the same name".to_owned())));
+        }
+        let keys = (0..archive.len())
+            .filter_map(|i| {
+                let name = archive.name_for_index(i)?.ok()?;
+                Some((name.strip_suffix(".npy")?.to_owned(), i))
+            })
+            .collect();
+        Ok(Self { path: path.to_owned(), archive, length: about.len(), keys })
+    }
+
+    /// The file's path, as given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The keys, in the order of the archive.
+    pub fn names(&self) -> Vec<&str> {
+        self.keys.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Whether there is such a key.
+    pub fn contains(&self, name: &str) -> bool {
+        self.keys.iter().any(|(key, _)| key == name)
+    }
+
+    /// Type and shape of a member, without reading its values.
+    pub fn header(&mut self, name: &str) -> Result<Header, NpzError> {
+        self.member(name, |mut reader, _| Header::read(&mut reader).map(|(header, _)| header))
+    }
+
+    /// A member, converted to `T` (see [`Element`] for what converts), in C order.
+    pub fn array<T: Element>(&mut self, name: &str) -> Result<ArrayD<T>, NpzError> {
+        self.member(name, |mut reader, available| npy::read(&mut reader, available))
+    }
+
+    /// A member of real numbers as `f32`.
+    pub fn f32(&mut self, name: &str) -> Result<ArrayD<f32>, NpzError> {
+        self.array(name)
+    }
+
+    /// A member of real numbers as `f64`.
+    pub fn f64(&mut self, name: &str) -> Result<ArrayD<f64>, NpzError> {
+        self.array(name)
+    }
+
+    /// A member of whole numbers as `i64`.
+    pub fn i64(&mut self, name: &str) -> Result<ArrayD<i64>, NpzError> {
+        self.array(name)
+    }
+
+    /// A member of numbers as single-precision complex ones.
+    pub fn c32(&mut self, name: &str) -> Result<ArrayD<Complex32>, NpzError> {
+        self.array(name)
+    }
+
+    /// A text member of one element; `None` for pickled objects, which are never opened.
+    pub fn text(&mut self, name: &str) -> Result<Option<String>, NpzError> {
+        self.member(name, |mut reader, available| npy::read_text(&mut reader, available))
+    }
+
+    /// An error at a key of this file.
+    pub fn fault(&self, name: &str, fault: impl Into<Fault>) -> NpzError {
+        NpzError::at(&self.path, name, fault)
+    }
+
+    /// The error for a key that is not there, naming the nearest that is.
+    pub fn missing(&self, name: &str) -> NpzError {
+        let near = nearest(name, self.names()).map(str::to_owned);
+        self.fault(name, Fault::Missing { present: self.keys.iter().map(|(k, _)| k.clone()).collect(), near })
+    }
+
+    /// Runs `read` on a member's bytes and the most bytes it can yield.
+    fn member<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut dyn Read, u64) -> Result<T, NpyError>,
+    ) -> Result<T, NpzError> {
+        let Some(index) = self.keys.iter().find(|(key, _)| key == name).map(|(_, index)| *index) else {
+            return Err(self.missing(name));
+        };
+        let place = |fault: Fault| NpzError::at(&self.path, name, fault);
+        let mut member = self.archive.by_index(index).map_err(|e| place(archive_fault(e)))?;
+        let entry = member.entry();
+        let packed = entry.compressed_size();
+        let claimed = entry.size();
+        let most = match entry.compression() {
+            CompressionMethod::Stored => packed,
+            _ => packed.saturating_mul(DEFLATE_MOST),
+        };
+        if packed > self.length || claimed > most {
+            return Err(place(Fault::Member(format!(
+                "it claims {claimed} bytes, packed into {packed}, in a file of {} bytes",
+                self.length
+            ))));
+        }
+        read(&mut member, claimed).map_err(|e| {
+            place(match e {
+                // The archive's own complaints (checksum, corrupt deflate stream) come as io errors
+                // without an error number of the operating system.
+                NpyError::Io(e) if e.raw_os_error().is_none() => Fault::Member(e.to_string()),
+                e => e.into(),
+            })
+        })
+    }
+}
+
+fn archive_fault(error: ZipError) -> Fault {
+    match error {
+        ZipError::Io(e) if e.raw_os_error().is_some() => Fault::Io(e),
+        e => Fault::Member(e.to_string()),
+    }
+}
+
+/// A better reason than "no central directory" for files that were never ZIP archives.
+fn why_not_zip(path: &Path) -> Option<String> {
+    let mut start = [0u8; 6];
+    File::open(path).ok()?.read_exact(&mut start).ok()?;
+    let what = match &start {
+        b"\x93NUMPY" => "it is a single NPY array",
+        [b'B', b'Z', b'h', ..] => "it is compressed with bzip2; decompress it first",
+        [0x1f, 0x8b, ..] => "it is compressed with gzip; decompress it first",
+        b"\x89HDF\r\n" => "it is an HDF5 file",
+        [b'P', b'K', 3, 4, ..] => {
+            "it begins as one but its directory is missing or damaged: the file is cut off"
+        }
+        _ => return None,
+    };
+    Some(what.to_owned())
+}

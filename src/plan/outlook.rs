@@ -1,0 +1,23 @@
+//! What will become of a task, as far as can be known before anything runs.
+
+use serde::Serialize;
+
+/// The outlook of one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Outlook {
+    /// Its outputs are in the store.
+    Cached,
+    /// It will run, for these reasons.
+    Run {
+        /// A line per reason.
+        why: Vec<String>,
+    },
+    /// Whether it runs depends on what these tasks produce.
+    AwaitsUpstream {
+        /// Task ids, in plan order.
+        on: Vec<String>,
+    },
+    /// Not part of the selection.
+    NotSelected,
+}

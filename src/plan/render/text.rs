@@ -1,0 +1,105 @@
+//! The plan as a list: what, why, in what order, with what.
+
+use std::fmt::Write;
+
+use crate::plan::{Outlook, Plan, Source, Task};
+use crate::study::{DeviceKind, Resources};
+
+/// Fan-ins longer than this are shown by their first members and a count.
+const SHOWN: usize = 4;
+
+pub(super) fn render(plan: &Plan, outlook: &[Outlook]) -> String {
+    let mut out = String::new();
+    let mut phase = None;
+    for (index, (task, outlook)) in plan.tasks.iter().zip(outlook).enumerate() {
+        if *outlook == Outlook::NotSelected {
+            continue;
+        }
+        if phase != Some(task.phase) {
+            phase = Some(task.phase);
+            let _ = writeln!(out, "phase {}", task.phase.name());
+        }
+        write_task(&mut out, plan, index, task, outlook);
+    }
+    let _ = writeln!(out, "{}", totals(outlook));
+    out
+}
+
+fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook: &Outlook) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "{:>5}  {:<10} {}  [{}]", index + 1, state(outlook), task.id, task.kind);
+    match outlook {
+        Outlook::Run { why } => why.iter().for_each(|line| {
+            let _ = writeln!(out, "         why    {line}");
+        }),
+        Outlook::AwaitsUpstream { on } => {
+            let _ = writeln!(out, "         awaits {}", shorten(on));
+        }
+        Outlook::Cached | Outlook::NotSelected => {}
+    }
+    for (slot, sources) in &task.inputs {
+        let names: Vec<String> = sources.iter().map(|s| source(plan, s)).collect();
+        if !names.is_empty() {
+            let _ = writeln!(out, "         in     {slot}: {}", shorten(&names));
+        }
+    }
+    let files: Vec<String> =
+        task.outputs.values().map(|f| task.folder.join(f).display().to_string()).collect();
+    let _ = writeln!(out, "         out    {}", files.join(", "));
+    let _ = writeln!(out, "         on     {}", resources(&task.resources));
+}
+
+fn state(outlook: &Outlook) -> &'static str {
+    match outlook {
+        Outlook::Cached => "cached",
+        Outlook::Run { .. } => "will run",
+        Outlook::AwaitsUpstream { .. } => "awaits",
+        Outlook::NotSelected => "-",
+    }
+}
+
+fn source(plan: &Plan, source: &Source) -> String {
+    match source {
+        Source::Task { task, output } => format!("{} › {output}", plan.tasks[*task].id),
+        Source::File { path } => path.display().to_string(),
+    }
+}
+
+fn shorten(names: &[String]) -> String {
+    match names.len() {
+        n if n <= SHOWN => names.join(", "),
+        n => format!("{}, … ({n} in all)", names[..SHOWN - 1].join(", ")),
+    }
+}
+
+/// Device, cores, memory and time of a task in a few words.
+fn resources(resources: &Resources) -> String {
+    let mut words = vec![match resources.device {
+        DeviceKind::Cpu => "cpu".to_owned(),
+        DeviceKind::Cuda => format!("cuda × {}", resources.gpus.max(1)),
+    }];
+    words.push(match resources.cores {
+        1 => "1 core".to_owned(),
+        n => format!("{n} cores"),
+    });
+    words.extend(resources.memory.map(|b| format!("{} memory", size(b))));
+    words.extend(resources.gpu_memory.map(|b| format!("{} GPU memory", size(b))));
+    words.extend(resources.time_s.map(|s| format!("at most {s} s")));
+    words.join(", ")
+}
+
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
+}
+
+fn totals(outlook: &[Outlook]) -> String {
+    let count = |f: fn(&Outlook) -> bool| outlook.iter().filter(|o| f(o)).count();
+    format!(
+        "{} tasks: {} cached, {} will run, {} await upstream",
+        count(|o| *o != Outlook::NotSelected),
+        count(|o| *o == Outlook::Cached),
+        count(|o| matches!(o, Outlook::Run { .. })),
+        count(|o| matches!(o, Outlook::AwaitsUpstream { .. })),
+    )
+}

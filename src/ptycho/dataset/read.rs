@@ -1,0 +1,143 @@
+//! Reading, with the reference's tolerances (and no others).
+
+use std::path::Path;
+
+use ndarray::{Array2, Array3, Axis, Ix3};
+use num_complex::Complex32;
+use serde_json::{Value, json};
+
+use super::{Dataset, MEASURED, new_metadata};
+use crate::diag::StageResult;
+use crate::io::Fault;
+use crate::io::npz::{NpzError, NpzReader};
+
+impl Dataset {
+    /// Reads a dataset in the contract of the reference.
+    ///
+    /// Tolerated: `diff3d` (wins) or `diffraction`; rank 4 with a trailing 1; the legacy order (H, W, M);
+    /// any real type, `uint16` included; missing `_start` coordinates, `scan_index`, object and metadata;
+    /// metadata as a pickled object, which is skipped unopened; keys that are not part of the contract.
+    ///
+    /// # Errors
+    /// Of class `Input`, naming file and key, what was found and what was expected.
+    pub fn read(path: &Path) -> StageResult<Self> {
+        Ok(Self::from_npz(&mut NpzReader::open(path)?)?)
+    }
+
+    /// As [`read`](Self::read), from an open file.
+    pub(crate) fn from_npz(npz: &mut NpzReader) -> Result<Self, NpzError> {
+        let [canonical, study] = MEASURED;
+        let measured = if npz.contains(canonical) { canonical } else { study };
+        if !npz.contains(measured) {
+            return Err(npz.missing(study));
+        }
+        let x = npz.finite_vector("xcoords", None)?;
+        if x.is_empty() {
+            return Err(
+                npz.fault("xcoords", Fault::Value("holds no positions, expected at least 1".to_owned()))
+            );
+        }
+        let m = Some(x.len());
+        let y = npz.finite_vector("ycoords", m)?;
+        let mut or = |key: &str, default: &[f64]| {
+            if npz.contains(key) { npz.finite_vector(key, m) } else { Ok(default.to_vec()) }
+        };
+        let x_start = or("xcoords_start", &x)?;
+        let y_start = or("ycoords_start", &y)?;
+        let scan_index = match npz.contains("scan_index") {
+            true => npz.vector("scan_index", m)?,
+            false => vec![0; x.len()],
+        };
+        let diffraction = diffraction(npz, measured, x.len())?;
+        let probe = probe(npz, diffraction.len_of(Axis(1)))?;
+        let object = npz.contains("objectGuess").then(|| npz.finite_image("objectGuess")).transpose()?;
+        let dose_scale = npz.contains("dose_scale").then(|| positive(npz, "dose_scale")).transpose()?;
+        let measured_photons = npz.contains("measured_photons").then(|| photons(npz, x.len())).transpose()?;
+        let metadata = metadata(npz)?;
+        Ok(Self {
+            diffraction,
+            x,
+            y,
+            x_start,
+            y_start,
+            probe,
+            object,
+            scan_index,
+            dose_scale,
+            measured_photons,
+            metadata,
+        })
+    }
+}
+
+/// The patterns as (M, N, N). The checks come in the reference's order: squeeze, then M first, then M last.
+fn diffraction(npz: &mut NpzReader, key: &str, m: usize) -> Result<Array3<f32>, NpzError> {
+    let mut array = npz.f32(key)?;
+    let found = array.shape().to_vec();
+    let wrong = |npz: &NpzReader| {
+        let expected = format!("({m}, N, N) for {m} positions, or the legacy (N, N, {m})");
+        npz.fault(key, Fault::Shape { found: found.clone(), expected })
+    };
+    if let [.., 1] = found.as_slice()
+        && found.len() == 4
+    {
+        array = array.remove_axis(Axis(3));
+    }
+    let cube = array.into_dimensionality::<Ix3>().map_err(|_| wrong(npz))?;
+    let cube = match cube.dim() {
+        (first, _, _) if first == m => cube,
+        (_, _, last) if last == m => cube.permuted_axes([2, 0, 1]).as_standard_layout().into_owned(),
+        _ => return Err(wrong(npz)),
+    };
+    let (_, rows, cols) = cube.dim();
+    if rows != cols || rows < 2 {
+        return Err(wrong(npz));
+    }
+    npz.check_values(key, &cube, |a: f32| a.is_finite() && a >= 0.0, "a finite amplitude, not negative")?;
+    Ok(cube)
+}
+
+fn probe(npz: &mut NpzReader, side: usize) -> Result<Array2<Complex32>, NpzError> {
+    let probe = npz.finite_image("probeGuess")?;
+    if probe.dim() != (side, side) {
+        let expected = format!("({side}, {side}), the shape of a diffraction pattern");
+        return Err(npz.fault("probeGuess", Fault::Shape { found: probe.shape().to_vec(), expected }));
+    }
+    if probe.iter().all(|p| p.norm_sqr() == 0.0) {
+        return Err(
+            npz.fault("probeGuess", Fault::Value("is zero everywhere, expected an illumination".to_owned()))
+        );
+    }
+    Ok(probe)
+}
+
+fn positive(npz: &mut NpzReader, key: &str) -> Result<f64, NpzError> {
+    match npz.finite_scalar(key)? {
+        value if value > 0.0 => Ok(value),
+        value => Err(npz.fault(key, Fault::Value(format!("is {value}, expected a number above 0")))),
+    }
+}
+
+fn photons(npz: &mut NpzReader, m: usize) -> Result<Vec<f64>, NpzError> {
+    let values = npz.finite_vector("measured_photons", Some(m))?;
+    npz.check_values(
+        "measured_photons",
+        &ndarray::aview1(&values),
+        |v: f64| v >= 0.0,
+        "a number not below 0",
+    )?;
+    Ok(values)
+}
+
+/// The metadata document; a new one that says so where there is none, or only a pickled one.
+fn metadata(npz: &mut NpzReader) -> Result<Value, NpzError> {
+    const KEY: &str = "_metadata";
+    if !npz.contains(KEY) {
+        return Ok(new_metadata(json!({}), json!({ "original_metadata": "absent" })));
+    }
+    match npz.text(KEY)? {
+        None => Ok(new_metadata(json!({}), json!({ "original_metadata": "pickled, not opened" }))),
+        Some(text) => serde_json::from_str(&text)
+            .map_err(|e| npz.fault(KEY, Fault::Value(format!("is not a JSON document: {e}")))),
+    }
+}

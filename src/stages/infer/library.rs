@@ -1,0 +1,111 @@
+//! Loading the ONNX Runtime library: once per process, from a path that was decided elsewhere.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+
+use super::arena;
+use crate::diag::{FailureClass, StageError, StageResult};
+
+/// The library of this process. ONNX Runtime allows one environment per process, and `ort` one library.
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+/// Oldest minor version (of 1.x) that can be loaded.
+pub const OLDEST_MINOR: u32 = ort::MINOR_VERSION;
+
+struct Loaded {
+    path: PathBuf,
+    environment: Environment,
+}
+
+/// An execution provider that the library was built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// ONNX Runtime's name, for example `CUDAExecutionProvider`.
+    pub name: &'static str,
+    /// Why it cannot be used here, if it cannot. Being built in says nothing about that: the CUDA
+    /// provider is listed without a driver and without CUDA's libraries.
+    pub problem: Option<String>,
+}
+
+/// What a loaded library says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Providers {
+    /// Build information, verbatim.
+    pub build_info: String,
+    /// The providers built in, in order of preference; the last is the CPU.
+    pub providers: Vec<Provider>,
+}
+
+/// Loads the library and asks which execution providers it has and which of them can be used.
+pub fn providers(library: &Path) -> StageResult<Providers> {
+    let environment = environment(library)?;
+    let mut providers = Vec::new();
+    if ep::CUDA::is_available().unwrap_or(false) {
+        providers.push(Provider {
+            name: ep::CUDA::NAME,
+            problem: probe(&environment, ep::CUDA::default().build()),
+        });
+    }
+    providers.push(Provider { name: ep::CPU::NAME, problem: None });
+    Ok(Providers { build_info: ort::info().to_owned(), providers })
+}
+
+/// Registers the provider with a throw-away session, which loads its library.
+fn probe(environment: &Environment, provider: ExecutionProviderDispatch) -> Option<String> {
+    Session::builder(environment)
+        .and_then(|builder| Ok(builder.with_execution_providers([provider.error_on_failure()])?))
+        .err()
+        .map(|e| e.to_string())
+}
+
+/// A session builder in the process's environment, loading `library` if nothing is loaded yet.
+pub(super) fn session_builder(library: &Path) -> StageResult<SessionBuilder> {
+    let environment = environment(library)?;
+    Session::builder(&environment).map_err(|e| failure(format!("ONNX Runtime gave no session options: {e}")))
+}
+
+/// The environment of `library`.
+///
+/// No `ort::Error` may exist before `init_from` has succeeded: its constructor would try to load a
+/// library by name, and panic when there is none. Everything before that line reports by other means.
+fn environment(library: &Path) -> StageResult<Environment> {
+    // Resolved, because `ort` would look for a relative path beside the executable.
+    let path = library.canonicalize().map_err(|e| {
+        failure(format!("ONNX Runtime library {} cannot be opened: {e}", library.display()))
+            .hint("`phasegraph runtime` shows where it is looked for")
+    })?;
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(loaded) = loaded.as_ref() {
+        if loaded.path != path {
+            return Err(failure(format!(
+                "ONNX Runtime {} was asked for, but this process has already loaded {}",
+                path.display(),
+                loaded.path.display()
+            )));
+        }
+        return Ok(loaded.environment.clone());
+    }
+    let builder = ort::init_from(&path).map_err(|e| {
+        failure(format!("ONNX Runtime: {e}")).hint(format!(
+            "ONNX Runtime 1.{} or newer is needed, for this machine's architecture",
+            ort::MINOR_VERSION
+        ))
+    })?;
+    let environment = builder
+        .with_name("phasegraph")
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| failure(format!("ONNX Runtime did not start: {e}")))?;
+    arena::register(&environment).map_err(|e| failure(format!("ONNX Runtime's memory arena: {e}")))?;
+    *loaded = Some(Loaded { path, environment: environment.clone() });
+    Ok(environment)
+}
+
+fn failure(message: String) -> StageError {
+    StageError::new(FailureClass::Runtime, message)
+}

@@ -1,0 +1,65 @@
+//! Parameters of a stage: those of the stage, those that axis points lay on top, placeholders.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::node::Node;
+use super::template::{Scope, axes_in_tree};
+
+/// Parameters as written.
+#[derive(Debug, Clone)]
+pub(super) struct Params {
+    /// The stage's own.
+    pub(super) base: Node,
+    /// What axis points add, in the study's axis order: a later axis wins.
+    pub(super) overlays: Vec<Overlay>,
+}
+
+/// What the points of one axis add to a stage's parameters.
+#[derive(Debug, Clone)]
+pub(super) struct Overlay {
+    pub(super) axis: String,
+    /// Label → parameters.
+    pub(super) by_label: BTreeMap<String, Node>,
+}
+
+impl Params {
+    /// The parameters at one point, every value still knowing its place.
+    pub(super) fn resolve(&self, scope: &Scope<'_>) -> Node {
+        let mut node = self.base.clone();
+        for overlay in &self.overlays {
+            let over = scope
+                .axis(&overlay.axis)
+                .and_then(|p| overlay.by_label.get(&p.label));
+            if let Some(over) = over {
+                node.merge(over);
+            }
+        }
+        scope.node(&node)
+    }
+
+    /// The parameters at one point as JSON, with those named in `tuning` apart.
+    pub(super) fn split(&self, scope: &Scope<'_>, tuning: &[&str]) -> (Value, Value) {
+        let Value::Object(all) = self.resolve(scope).to_json() else {
+            return (Value::Object(Map::new()), Value::Object(Map::new()));
+        };
+        let (aside, kept): (Map<_, _>, Map<_, _>) = all
+            .into_iter()
+            .partition(|(key, _)| tuning.contains(&key.as_str()));
+        (Value::Object(kept), Value::Object(aside))
+    }
+
+    /// The axes on which the parameters depend.
+    pub(super) fn axes(&self) -> BTreeSet<&str> {
+        let mut axes: BTreeSet<&str> = self.overlays.iter().map(|o| o.axis.as_str()).collect();
+        axes_in_tree(&self.base, &mut axes);
+        for overlay in &self.overlays {
+            overlay
+                .by_label
+                .values()
+                .for_each(|node| axes_in_tree(node, &mut axes));
+        }
+        axes
+    }
+}
