@@ -1,9 +1,16 @@
 //! The reference's recorded overlap table (study.md §4.5), reproduced from the seeds alone.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, Array3};
+use num_complex::Complex32;
+use phasegraph::ptycho::dataset::{Dataset, new_metadata};
 use phasegraph::ptycho::groups::Neighbours;
 use phasegraph::ptycho::overlap;
 use phasegraph::ptycho::positions;
+use phasegraph::stages::{self, Context, Device, Job, JobInput};
+use serde_json::{Value, json};
 
 const DIAMETER: f64 = 38.4;
 const SEED_SUBSAMPLE: u64 = 456;
@@ -110,4 +117,79 @@ fn functions_reproduce_the_table() {
         close(overlap::group_to_group(&centres, DIAMETER), row.metric_3, "metric 3");
         close(overlap::geometry_bound(&x, &y, DIAMETER), row.bound, "bound");
     }
+}
+
+/// The stage, from a dataset file to `overlap.json`.
+#[test]
+fn the_stage_reproduces_the_table() {
+    for row in &TABLE {
+        let (x, y) = positions(row.split);
+        let side = 4;
+        let data = Dataset {
+            diffraction: Array3::ones((x.len(), side, side)),
+            x_start: x.clone(),
+            y_start: y.clone(),
+            scan_index: vec![0; x.len()],
+            x,
+            y,
+            probe: Array2::from_elem((side, side), Complex32::new(1.0, 0.0)),
+            object: None,
+            dose_scale: None,
+            measured_photons: None,
+            metadata: new_metadata(json!({}), json!({})),
+        };
+        for (k, metric_2) in [6, 25].into_iter().zip(row.metric_2) {
+            let metrics = run_stage(
+                &data,
+                json!({
+                    "gridsize": row.gridsize,
+                    "s_img": row.s_img,
+                    "n_groups": N_GROUPS,
+                    "neighbor_count": k,
+                    "probe_diameter_px": DIAMETER,
+                    "seed_subsample": SEED_SUBSAMPLE,
+                    "seed_groups": SEED_GROUPS,
+                }),
+            );
+            let number = |key: &str| metrics[key].as_f64().unwrap();
+            assert_eq!(metrics["n_images_total"], row.total);
+            assert_eq!(metrics["n_images_subsampled"], row.kept);
+            assert_eq!(metrics["n_unique_images"], row.kept);
+            match row.metric_1 {
+                Some(expected) => close(number("metric_1_group_based_avg"), expected, "metric 1"),
+                None => assert!(metrics.get("metric_1_group_based_avg").is_none()),
+            }
+            close(number("metric_2_image_based_avg"), metric_2, "metric 2");
+            close(number("metric_3_group_to_group_avg"), row.metric_3, "metric 3");
+            close(number("geometry_acceptance_bound"), row.bound, "bound");
+            close(number("effective_min_acceptance"), row.bound, "acceptance");
+        }
+    }
+}
+
+fn run_stage(data: &Dataset, params: Value) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("in.npz");
+    data.write(&path).unwrap();
+    let stage = stages::find("overlap").unwrap();
+    let job = Job {
+        task: "overlap".into(),
+        kind: "overlap".into(),
+        point: BTreeMap::new(),
+        params,
+        seed: 0,
+        inputs: BTreeMap::from([(
+            "data".to_owned(),
+            vec![JobInput { path, origin: "here".into(), point: BTreeMap::new() }],
+        )]),
+        outputs: stage.kind().outputs.iter().map(|o| (o.name.into(), o.file.into())).collect(),
+        staging: dir.path().to_owned(),
+        threads: 1,
+        device: Device::Cpu,
+        memory: None,
+        timeout_s: None,
+        runtime: None,
+    };
+    stage.run(&mut Context::new(&job, &mut |_| {})).unwrap();
+    serde_json::from_slice(&std::fs::read(dir.path().join("overlap.json")).unwrap()).unwrap()
 }

@@ -35,9 +35,7 @@ pub fn disc_overlap(d: f64, diameter: f64) -> f64 {
 /// `default_rng(seed).choice(n, k, replace=False)` and returned ascending, so that file order is kept.
 /// `share` is in (0, 1].
 pub fn subsample(n: u32, share: f64, seed: u64) -> Vec<u32> {
-    let keep = (share * f64::from(n))
-        .round_ties_even()
-        .clamp(1.0f64.min(f64::from(n)), f64::from(n));
+    let keep = (share * f64::from(n)).round_ties_even().clamp(1.0f64.min(f64::from(n)), f64::from(n));
     let mut kept = Pcg64::new(seed).choice(n, keep as u32).unwrap_or_default();
     kept.sort_unstable();
     kept
@@ -60,13 +58,7 @@ pub fn metric_groups(
 /// Metric 1, group-based: for every member of every group the mean overlap with its min(`k`, C − 1)
 /// nearest co-members, averaged over all members. `groups` is (g, C) with indices into `x`, `y`.
 /// `None` for groups of one image and for no groups, where it is not defined.
-pub fn group_based(
-    x: &[f64],
-    y: &[f64],
-    groups: &Array2<u32>,
-    k: usize,
-    diameter: f64,
-) -> Option<f64> {
+pub fn group_based(x: &[f64], y: &[f64], groups: &Array2<u32>, k: usize, diameter: f64) -> Option<f64> {
     let c = groups.ncols();
     if c < 2 || groups.nrows() == 0 {
         return None;
@@ -74,16 +66,11 @@ pub fn group_based(
     let means: Vec<f64> = groups
         .outer_iter()
         .flat_map(|group| {
-            let points: Vec<[f64; 2]> = group
-                .iter()
-                .map(|i| [x[*i as usize], y[*i as usize]])
-                .collect();
+            let points: Vec<[f64; 2]> = group.iter().map(|i| [x[*i as usize], y[*i as usize]]).collect();
             (0..c)
                 .map(move |member| {
                     let others = (0..c).filter(|other| *other != member);
-                    let distances = others
-                        .map(|other| distance(points[member], points[other]))
-                        .collect();
+                    let distances = others.map(|other| distance(points[member], points[other])).collect();
                     nearest_mean(distances, k, diameter)
                 })
                 .collect::<Vec<_>>()
@@ -143,8 +130,7 @@ pub fn group_to_group(centres: &Neighbours, diameter: f64) -> f64 {
 pub fn centres(x: &[f64], y: &[f64], groups: &Array2<u32>) -> (Vec<f64>, Vec<f64>) {
     let centre = |of: &[f64]| {
         let rows = groups.outer_iter();
-        rows.map(|g| g.iter().map(|i| of[*i as usize]).sum::<f64>() / g.len() as f64)
-            .collect()
+        rows.map(|g| g.iter().map(|i| of[*i as usize]).sum::<f64>() / g.len() as f64).collect()
     };
     (centre(x), centre(y))
 }
@@ -156,9 +142,7 @@ pub fn geometry_bound(x: &[f64], y: &[f64], diameter: f64) -> f64 {
         return 0.0;
     }
     let span = |v: &[f64]| {
-        let (lo, hi) = v
-            .iter()
-            .fold((f64::MAX, f64::MIN), |(lo, hi), c| (lo.min(*c), hi.max(*c)));
+        let (lo, hi) = v.iter().fold((f64::MAX, f64::MIN), |(lo, hi), c| (lo.min(*c), hi.max(*c)));
         hi - lo
     };
     let area = (span(x) * span(y)).max(EPSILON);
@@ -175,31 +159,19 @@ pub fn effective_min_acceptance(bound: f64) -> f64 {
 fn nearest_mean(mut distances: Vec<f64>, k: usize, diameter: f64) -> f64 {
     distances.sort_unstable_by(f64::total_cmp);
     distances.truncate(k);
-    mean(
-        &distances
-            .iter()
-            .map(|d| disc_overlap(*d, diameter))
-            .collect::<Vec<_>>(),
-    )
+    mean(&distances.iter().map(|d| disc_overlap(*d, diameter)).collect::<Vec<_>>())
 }
 
 /// Mean in the order given; 0 for nothing.
 fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() {
-        0.0
-    } else {
-        values.iter().sum::<f64>() / values.len() as f64
-    }
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EXTRA: &str = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../shared/golden/golden_extra.json"
-    );
+    const EXTRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/golden_extra.json");
 
     fn extra() -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(EXTRA).unwrap()).unwrap()
@@ -220,14 +192,9 @@ mod tests {
         let extra = extra();
         let points: Vec<[f64; 2]> = serde_json::from_value(extra["knn"]["points"].clone()).unwrap();
         let (x, y): (Vec<f64>, Vec<f64>) = points.iter().map(|p| (p[0], p[1])).unzip();
-        let expected = extra["disc_overlap"]["metric2_image_based_K6_D38.4"]
-            .as_f64()
-            .unwrap();
+        let expected = extra["disc_overlap"]["metric2_image_based_K6_D38.4"].as_f64().unwrap();
         let found = image_based(&Neighbours::new(&x, &y).unwrap(), 6, 38.4);
-        assert!(
-            (found - expected).abs() < 1e-13,
-            "{found} is not {expected}"
-        );
+        assert!((found - expected).abs() < 1e-13, "{found} is not {expected}");
     }
 
     #[test]
@@ -258,10 +225,7 @@ mod tests {
         assert_eq!(geometry_bound(&[], &[], 10.0), 0.0);
         assert_eq!(geometry_bound(&[0.0, 1e3], &[0.0, 1e3], 10.0), BOUND_CAP);
         assert_eq!(effective_min_acceptance(0.0), EPSILON);
-        assert_eq!(
-            group_based(&[0.0], &[0.0], &Array2::zeros((1, 1)), 6, 10.0),
-            None
-        );
+        assert_eq!(group_based(&[0.0], &[0.0], &Array2::zeros((1, 1)), 6, 10.0), None);
     }
 
     #[test]

@@ -66,17 +66,11 @@ impl Region {
     pub fn inside(shape: (usize, usize), buffer: f64) -> StageResult<Self> {
         let (rows, cols) = shape;
         let side = |length: usize| [buffer, length as f64 - buffer];
-        let region = Self {
-            x: side(cols),
-            y: side(rows),
-        };
+        let region = Self { x: side(cols), y: side(rows) };
         if region.width() < 0.0 || region.height() < 0.0 {
-            let message = format!(
-                "an object of {rows}×{cols} pixels has no place {buffer} pixels from every edge"
-            );
-            return Err(
-                StageError::input(message).hint("make the object larger or the buffer smaller")
-            );
+            let message =
+                format!("an object of {rows}×{cols} pixels has no place {buffer} pixels from every edge");
+            return Err(StageError::input(message).hint("make the object larger or the buffer smaller"));
         }
         Ok(region)
     }
@@ -103,11 +97,7 @@ impl Scan {
     /// has no part in it, so conditions of one study share their positions.
     pub fn positions(&self, region: Region, seed: u64) -> StageResult<(Vec<f64>, Vec<f64>)> {
         match *self {
-            Self::Raster {
-                step_px,
-                jitter_px,
-                shape,
-            } => raster(region, step_px, jitter_px, shape, seed),
+            Self::Raster { step_px, jitter_px, shape } => raster(region, step_px, jitter_px, shape, seed),
             Self::Spiral { spacing_px, count } => spiral(region, spacing_px, count),
             Self::Uniform { count, seed: own } => {
                 Ok(uniform(region, count as usize, own.unwrap_or(seed as u32)))
@@ -134,11 +124,7 @@ fn raster(
     let room = |length: f64| length - 2.0 * jitter;
     let (width, height) = (room(region.width()), room(region.height()));
     let fits = |length: f64| {
-        if length < 0.0 {
-            0.0
-        } else {
-            (length / step).floor() + 1.0
-        }
+        if length < 0.0 { 0.0 } else { (length / step).floor() + 1.0 }
     };
     let [rows, cols] = shape.map_or([fits(height), fits(width)], |s| s.map(f64::from));
     let (tall, wide) = ((rows - 1.0) * step, (cols - 1.0) * step);
@@ -149,8 +135,9 @@ fn raster(
             region.height(),
             region.width()
         );
-        return Err(StageError::input(message)
-            .hint("make the object larger, or step, shape or jitter smaller"));
+        return Err(
+            StageError::input(message).hint("make the object larger, or step, shape or jitter smaller")
+        );
     }
     refuse_more_than_most(rows * cols)?;
     let [cx, cy] = region.centre();
@@ -160,10 +147,7 @@ fn raster(
         .map(|i| {
             let mut rng = keyed(seed, "positions", i as u64);
             let mut moved = || jitter * (2.0 * rng.random::<f64>() - 1.0);
-            (
-                x0 + (i % cols) as f64 * step + moved(),
-                y0 + (i / cols) as f64 * step + moved(),
-            )
+            (x0 + (i % cols) as f64 * step + moved(), y0 + (i / cols) as f64 * step + moved())
         })
         .unzip())
 }
@@ -189,10 +173,8 @@ fn spiral(region: Region, spacing: f64, count: Option<u32>) -> StageResult<(Vec<
     match count {
         Some(n) if x.len() < n as usize => {
             let fit = x.len();
-            let message =
-                format!("only {fit} of {n} spiral positions {spacing} pixels apart fit the object");
-            Err(StageError::input(message)
-                .hint("make the object larger, or count or spacing smaller"))
+            let message = format!("only {fit} of {n} spiral positions {spacing} pixels apart fit the object");
+            Err(StageError::input(message).hint("make the object larger, or count or spacing smaller"))
         }
         _ => Ok((x, y)),
     }
@@ -216,17 +198,11 @@ mod tests {
 
     #[test]
     fn uniform_is_the_reference_draw() {
-        let scan = Scan::Uniform {
-            count: 10_304,
-            seed: None,
-        };
+        let scan = Scan::Uniform { count: 10_304, seed: None };
         let (x, y) = scan.positions(region(), 42).unwrap();
         assert_eq!(x[..2], [189.8454799327138, 383.4400069537318]);
         assert_eq!(y[..2], [150.884298441732, 307.33285070361234]);
-        let own = Scan::Uniform {
-            count: 10_304,
-            seed: Some(42),
-        };
+        let own = Scan::Uniform { count: 10_304, seed: Some(42) };
         assert_eq!(own.positions(region(), 7).unwrap(), (x.clone(), y));
         assert_ne!(scan.positions(region(), 7).unwrap().0, x);
     }
@@ -235,146 +211,50 @@ mod tests {
     fn every_kind_stays_inside() {
         let region = Region::inside((200, 300), 33.5).unwrap();
         for (scan, least) in [
-            (
-                Scan::Raster {
-                    step_px: 7.0,
-                    jitter_px: 3.0,
-                    shape: None,
-                },
-                500,
-            ),
-            (
-                Scan::Raster {
-                    step_px: 7.0,
-                    jitter_px: 0.0,
-                    shape: Some([3, 5]),
-                },
-                15,
-            ),
-            (
-                Scan::Spiral {
-                    spacing_px: 6.0,
-                    count: None,
-                },
-                700,
-            ),
-            (
-                Scan::Uniform {
-                    count: 999,
-                    seed: None,
-                },
-                999,
-            ),
+            (Scan::Raster { step_px: 7.0, jitter_px: 3.0, shape: None }, 500),
+            (Scan::Raster { step_px: 7.0, jitter_px: 0.0, shape: Some([3, 5]) }, 15),
+            (Scan::Spiral { spacing_px: 6.0, count: None }, 700),
+            (Scan::Uniform { count: 999, seed: None }, 999),
         ] {
             let (x, y) = scan.positions(region, 3).unwrap();
-            assert!(
-                x.len() >= least && x.len() == y.len(),
-                "{scan:?} gave {}",
-                x.len()
-            );
-            assert!(
-                x.iter().zip(&y).all(|(x, y)| region.contains(*x, *y)),
-                "{scan:?}"
-            );
+            assert!(x.len() >= least && x.len() == y.len(), "{scan:?} gave {}", x.len());
+            assert!(x.iter().zip(&y).all(|(x, y)| region.contains(*x, *y)), "{scan:?}");
         }
     }
 
     #[test]
     fn raster_is_centred_and_moved_by_the_seed() {
         let region = Region::inside((110, 100), 10.0).unwrap();
-        let still = Scan::Raster {
-            step_px: 20.0,
-            jitter_px: 0.0,
-            shape: None,
-        };
+        let still = Scan::Raster { step_px: 20.0, jitter_px: 0.0, shape: None };
         let (x, y) = still.positions(region, 1).unwrap();
         assert_eq!(x[..6], [10.0, 30.0, 50.0, 70.0, 90.0, 10.0]);
         assert_eq!((y[0], y[24]), (15.0, 95.0));
-        let moved = Scan::Raster {
-            step_px: 20.0,
-            jitter_px: 2.0,
-            shape: Some([4, 4]),
-        };
+        let moved = Scan::Raster { step_px: 20.0, jitter_px: 2.0, shape: Some([4, 4]) };
         let (a, _) = moved.positions(region, 1).unwrap();
         assert_ne!(a, moved.positions(region, 2).unwrap().0);
-        assert!(
-            a.iter()
-                .enumerate()
-                .all(|(i, x)| (x - 20.0 - (i % 4) as f64 * 20.0).abs() <= 2.0)
-        );
+        assert!(a.iter().enumerate().all(|(i, x)| (x - 20.0 - (i % 4) as f64 * 20.0).abs() <= 2.0));
         // Some displacement is used.
-        assert!(
-            a.iter()
-                .enumerate()
-                .any(|(i, x)| (x - 20.0 - (i % 4) as f64 * 20.0).abs() > 1.0)
-        );
+        assert!(a.iter().enumerate().any(|(i, x)| (x - 20.0 - (i % 4) as f64 * 20.0).abs() > 1.0));
     }
 
     #[test]
     fn spiral_has_the_density_asked_for() {
         let region = Region::inside((400, 400), 0.0).unwrap();
-        let (x, _) = Scan::Spiral {
-            spacing_px: 8.0,
-            count: None,
-        }
-        .positions(region, 0)
-        .unwrap();
+        let (x, _) = Scan::Spiral { spacing_px: 8.0, count: None }.positions(region, 0).unwrap();
         let expected = 400.0 * 400.0 / 64.0;
-        assert!(
-            (x.len() as f64 - expected).abs() < 0.01 * expected,
-            "{}",
-            x.len()
-        );
+        assert!((x.len() as f64 - expected).abs() < 0.01 * expected, "{}", x.len());
     }
 
     #[test]
     fn what_does_not_fit_is_refused_with_numbers() {
-        assert!(
-            Region::inside((100, 60), 32.0)
-                .unwrap_err()
-                .message
-                .contains("100×60")
-        );
+        assert!(Region::inside((100, 60), 32.0).unwrap_err().message.contains("100×60"));
         let tiny = Region::inside((70, 70), 32.0).unwrap();
         let error = |scan: Scan| scan.positions(tiny, 0).unwrap_err().message;
-        assert!(
-            error(Scan::Raster {
-                step_px: 3.0,
-                jitter_px: 0.0,
-                shape: Some([9, 2])
-            })
-            .contains("9×2")
-        );
-        assert!(
-            error(Scan::Raster {
-                step_px: 3.0,
-                jitter_px: 9.0,
-                shape: None
-            })
-            .contains("6.0×6.0")
-        );
-        assert!(
-            error(Scan::Raster {
-                step_px: 1e-6,
-                jitter_px: 0.0,
-                shape: None
-            })
-            .contains("at most")
-        );
-        assert!(
-            error(Scan::Spiral {
-                spacing_px: 1e-6,
-                count: None
-            })
-            .contains("at most")
-        );
-        assert!(
-            error(Scan::Spiral {
-                spacing_px: 3.0,
-                count: Some(100)
-            })
-            .contains("of 100")
-        );
+        assert!(error(Scan::Raster { step_px: 3.0, jitter_px: 0.0, shape: Some([9, 2]) }).contains("9×2"));
+        assert!(error(Scan::Raster { step_px: 3.0, jitter_px: 9.0, shape: None }).contains("6.0×6.0"));
+        assert!(error(Scan::Raster { step_px: 1e-6, jitter_px: 0.0, shape: None }).contains("at most"));
+        assert!(error(Scan::Spiral { spacing_px: 1e-6, count: None }).contains("at most"));
+        assert!(error(Scan::Spiral { spacing_px: 3.0, count: Some(100) }).contains("of 100"));
     }
 
     #[test]
@@ -383,10 +263,7 @@ mod tests {
         assert!(serde_json::from_value::<Scan>(typo).is_err());
         let schema = serde_json::to_value(schemars::schema_for!(Scan)).unwrap();
         let kinds = schema["oneOf"].as_array().unwrap();
-        assert!(
-            kinds.iter().all(|k| k["additionalProperties"] == false),
-            "{schema:#}"
-        );
+        assert!(kinds.iter().all(|k| k["additionalProperties"] == false), "{schema:#}");
         let raster = &kinds[0]["properties"];
         assert_eq!(raster["step_px"]["exclusiveMinimum"], 0);
         assert_eq!(raster["jitter_px"]["minimum"], 0);

@@ -1,6 +1,7 @@
 //! A library that was found, and which version it is, without loading it.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,16 @@ pub enum Origin {
     Python,
     /// In phasegraph's own cache.
     Cache,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EnvVar => "ORT_DYLIB_PATH",
+            Self::Python => "an installed Python package",
+            Self::Cache => "phasegraph's cache",
+        })
+    }
 }
 
 /// A library that was found.

@@ -3,6 +3,9 @@
 //! Error codes do not tell: ONNX Runtime reports the same exhaustion under several codes, and external
 //! programs only leave text. The signatures were collected from the programs' own messages.
 
+use std::fs;
+use std::path::Path;
+
 /// What a line must contain to be taken for memory that ran out: all fragments of one entry.
 const SIGNATURES: &[&[&str]] = &[
     // ONNX Runtime: CPU arena; arena with a limit (CPU `max_mem`, CUDA `gpu_mem_limit`).
@@ -47,9 +50,27 @@ pub fn evidence(text: &str) -> Option<&str> {
     })
 }
 
+/// How many processes the kernel has ended for want of memory: in this process's control group (version
+/// 2) if that can be told, else on the whole machine. `None` where the system does not tell.
+///
+/// A program that was killed while this grew has most likely run out of memory.
+pub fn kernel_kills() -> Option<u64> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| {
+        let group = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let events = Path::new("/sys/fs/cgroup").join(group).join("memory.events");
+        counter(&fs::read_to_string(events).ok()?)
+    });
+    own.or_else(|| counter(&fs::read_to_string("/proc/vmstat").ok()?))
+}
+
+/// The value on the line `oom_kill N`.
+fn counter(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::evidence;
+    use super::{counter, evidence};
 
     #[test]
     fn real_messages_are_recognised() {
@@ -98,5 +119,12 @@ mod tests {
     #[test]
     fn the_telling_line_is_returned() {
         assert_eq!(evidence("a\nstd::bad_alloc here\nb"), Some("std::bad_alloc here"));
+    }
+
+    #[test]
+    fn the_kernels_counter_is_read_from_either_file() {
+        assert_eq!(counter("low 0\nhigh 3\noom 5\noom_kill 4\noom_group_kill 9\n"), Some(4));
+        assert_eq!(counter("nr_free_pages 12\noom_kill 0\n"), Some(0));
+        assert_eq!(counter("oom 5\n"), None);
     }
 }

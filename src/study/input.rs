@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::fields::{Fields, mapping, mismatch, one_or_more, text};
 use super::model::Reference;
-use super::node::Node;
-use super::template::Scope;
-use crate::diag::Location;
+use super::node::{Content, Key, Node, shorten};
+use super::template::{Piece, Scope, axes_in, axes_in_tree, pieces};
+use crate::diag::{Location, Problem, Problems};
 
 /// A slot and what fills it.
 #[derive(Debug, Clone)]
@@ -19,21 +20,53 @@ pub(super) struct Input {
 
 /// One reference, with placeholders still in it.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) struct Source {
+    pub(super) at: Location,
+    pub(super) from: Origin,
+}
+
+/// Where a reference leads.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
     Stage {
         /// `stage.output`.
         target: String,
         /// Axis of the producer → values, from `where`.
-        filter: Vec<(String, Vec<Node>)>,
-        at: Location,
+        filter: Vec<(Key, Node)>,
     },
     File {
         path: String,
-        at: Location,
     },
 }
 
 impl Input {
+    /// Reads `inputs` of a stage.
+    pub(super) fn read_all(node: &Node, stage: &str, problems: &mut Problems) -> Vec<Self> {
+        let what = format!("`inputs` of stage `{stage}`");
+        let entries = mapping(node, &what, problems).unwrap_or_default();
+        entries
+            .iter()
+            .map(|(slot, node)| Self::read(slot, node, problems))
+            .collect()
+    }
+
+    fn read(slot: &Key, node: &Node, problems: &mut Problems) -> Self {
+        let items = one_or_more(node);
+        if items.is_empty() {
+            let message = format!("slot `{}` has an empty list", shorten(&slot.text));
+            problems.push(Problem::at(node.at.clone(), message).expected(EXPECTED));
+        }
+        let sources = items
+            .iter()
+            .filter_map(|item| Source::read(item, problems))
+            .collect();
+        Self {
+            slot: slot.text.clone(),
+            at: slot.at.clone(),
+            sources,
+        }
+    }
+
     /// The references at one point.
     pub(super) fn resolve(&self, scope: &Scope<'_>) -> Vec<Reference> {
         self.sources
@@ -43,45 +76,114 @@ impl Input {
     }
 }
 
+const EXPECTED: &str =
+    "`STAGE.OUTPUT`, `{from: STAGE.OUTPUT, where: {AXIS: VALUE}}` or `{file: PATH}`";
+
 impl Source {
-    /// Where it is written.
-    pub(super) fn at(&self) -> &Location {
-        match self {
-            Self::Stage { at, .. } | Self::File { at, .. } => at,
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let from = match &node.content {
+            Content::Text(target) => Origin::Stage {
+                target: checked(node, target, problems)?,
+                filter: Vec::new(),
+            },
+            Content::Map(_) => {
+                let keys = ["from", "where", "file"];
+                let fields = Fields::read(node, "a reference", &keys, problems)?;
+                match (fields.get("from"), fields.get("file"), fields.get("where")) {
+                    (Some(from), None, filter) => {
+                        let target = checked(from, text(from, "`from`", problems)?, problems)?;
+                        let filter = filter.and_then(|node| mapping(node, "`where`", problems));
+                        Origin::Stage {
+                            target,
+                            filter: filter.unwrap_or_default().to_vec(),
+                        }
+                    }
+                    (None, Some(file), None) => Origin::File {
+                        path: text(file, "`file`", problems)?.to_owned(),
+                    },
+                    _ => {
+                        let message = "a reference has either `from`, with or without `where`, \
+                                       or `file`";
+                        let problem = Problem::at(node.at.clone(), message);
+                        problems.push(problem.expected(EXPECTED));
+                        return None;
+                    }
+                }
+            }
+            _ => {
+                problems.push(mismatch(node, "a reference", EXPECTED));
+                return None;
+            }
+        };
+        Some(Self {
+            at: node.at.clone(),
+            from,
+        })
+    }
+
+    /// The axes named by its placeholders, each as often as it is named.
+    pub(super) fn axes(&self) -> Vec<&str> {
+        match &self.from {
+            Origin::File { path } => axes_in(path).collect(),
+            Origin::Stage { target, filter } => {
+                let mut axes: Vec<&str> = axes_in(target).collect();
+                filter
+                    .iter()
+                    .for_each(|(_, node)| axes_in_tree(node, &mut axes));
+                axes
+            }
         }
     }
 
     /// The reference at one point.
     pub(super) fn resolve(&self, scope: &Scope<'_>) -> Reference {
-        match self {
-            Self::Stage { target, filter, at } => {
+        match &self.from {
+            Origin::Stage { target, filter } => {
                 let target = scope.text(target);
                 let (stage, output) = target.split_once('.').unwrap_or((&target, ""));
                 Reference::Stage {
                     stage: stage.to_owned(),
                     output: output.to_owned(),
                     filter: resolve_filter(filter, scope),
-                    at: at.clone(),
+                    at: self.at.clone(),
                 }
             }
-            Self::File { path, at } => Reference::File {
+            Origin::File { path } => Reference::File {
                 path: PathBuf::from(scope.text(path)),
-                at: at.clone(),
+                at: self.at.clone(),
             },
         }
     }
 }
 
-fn resolve_filter(
-    filter: &[(String, Vec<Node>)],
-    scope: &Scope<'_>,
-) -> BTreeMap<String, Vec<String>> {
-    let label = |value: &Node| {
-        let value = scope.node(value);
-        value.content.label().map(|label| label.into_owned())
+/// A target of the form `stage.output`: two names, so one dot outside placeholders.
+fn checked(node: &Node, target: &str, problems: &mut Problems) -> Option<String> {
+    let dots = |piece: &Piece<'_>| match piece {
+        Piece::Literal(literal) => literal.matches('.').count(),
+        Piece::Axis(_) | Piece::Seed => 0,
+    };
+    let dots: usize = pieces(target).iter().map(dots).sum();
+    if dots == 1 && !target.starts_with('.') && !target.ends_with('.') {
+        return Some(target.to_owned());
+    }
+    let problem = mismatch(node, "a reference", EXPECTED);
+    problems.push(match dots {
+        0 => problem.hint("name the output as well"),
+        _ => problem.hint("a file is written `{file: PATH}`"),
+    });
+    None
+}
+
+fn resolve_filter(filter: &[(Key, Node)], scope: &Scope<'_>) -> BTreeMap<String, Vec<String>> {
+    let labels = |node: &Node| -> Vec<String> {
+        let node = scope.node(node);
+        let labels = one_or_more(&node)
+            .iter()
+            .filter_map(|value| value.content.label());
+        labels.map(|label| label.into_owned()).collect()
     };
     filter
         .iter()
-        .map(|(axis, values)| (axis.clone(), values.iter().filter_map(label).collect()))
+        .map(|(axis, node)| (axis.text.clone(), labels(node)))
         .collect()
 }

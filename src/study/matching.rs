@@ -7,26 +7,36 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::model::{Point, StageDecl, Study};
+use super::model::{Axis, Point, StageDecl, Study};
 
-/// Answers which points of one producer belong to a point of one consumer. Made once per pair, it
-/// answers each question in logarithmic time.
+/// Answers which points of one producer belong to a point of one consumer, in logarithmic time.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    /// The shared axes: their names and value positions, and their columns in the consumer's rows.
     shared: Vec<Shared>,
     groups: Arc<Groups>,
 }
 
+/// An axis that consumer and producer share.
 #[derive(Debug, Clone)]
 struct Shared {
     axis: String,
+    /// Its column in the consumer's rows.
     column: usize,
     by_label: Arc<BTreeMap<String, u32>>,
 }
 
 /// Values on the shared axes → positions among the producer's points.
 type Groups = BTreeMap<Vec<u32>, Vec<usize>>;
+
+/// Axis → labels, from `where`.
+type Filter = BTreeMap<String, Vec<String>>;
+
+/// Makes matchers, and shares the work between consumers of one producer.
+#[derive(Debug, Default)]
+pub struct Matchers {
+    /// Producer, shared axes, filter → groups of the producer's points.
+    groups: BTreeMap<(String, Vec<String>, Filter), Arc<Groups>>,
+}
 
 impl Matcher {
     /// Positions in [`Study::points`] of the producer, ascending, for a point of the consumer.
@@ -49,30 +59,43 @@ impl Matcher {
             .collect();
         self.groups.get(&key).map_or(&[], Vec::as_slice)
     }
+
+    /// The shared axes and their columns in the consumer's rows.
+    pub(super) fn shared(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.shared
+            .iter()
+            .map(|shared| (shared.axis.as_str(), shared.column))
+    }
 }
 
-impl Study {
-    /// Prepares the matching of a consumer's points with those of a producer, under the filter of
-    /// their [`Reference`](super::Reference).
-    pub fn matcher(
-        &self,
+impl Matchers {
+    /// The matcher of a consumer and a producer of a study under the filter of their
+    /// [`Reference`](super::Reference). One `Matchers` serves one study.
+    pub fn get(
+        &mut self,
+        study: &Study,
         consumer: &StageDecl,
         producer: &StageDecl,
         filter: &BTreeMap<String, Vec<String>>,
     ) -> Matcher {
-        let shared = self.shared(consumer, producer, filter);
-        let groups = Arc::new(self.groups(producer, &shared, filter));
-        Matcher { shared, groups }
+        self.make(
+            &study.axes_of(consumer),
+            producer,
+            &study.axes_of(producer),
+            filter,
+        )
     }
 
-    fn shared(
-        &self,
-        consumer: &StageDecl,
+    /// The same from the axes of both, in the study's order.
+    pub(super) fn make(
+        &mut self,
+        consumer_axes: &[&Axis],
         producer: &StageDecl,
-        filter: &BTreeMap<String, Vec<String>>,
-    ) -> Vec<Shared> {
-        let axes = self.axes_of(consumer);
-        axes.into_iter()
+        producer_axes: &[&Axis],
+        filter: &Filter,
+    ) -> Matcher {
+        let shared: Vec<Shared> = consumer_axes
+            .iter()
             .enumerate()
             .filter(|(_, axis)| {
                 producer.over.contains(&axis.name) && !filter.contains_key(&axis.name)
@@ -82,36 +105,54 @@ impl Study {
                 column,
                 by_label: Arc::clone(&axis.by_label),
             })
-            .collect()
-    }
-
-    fn groups(
-        &self,
-        producer: &StageDecl,
-        shared: &[Shared],
-        filter: &BTreeMap<String, Vec<String>>,
-    ) -> Groups {
-        let axes = self.axes_of(producer);
-        let column = |name: &str| axes.iter().position(|axis| axis.name == name);
-        let key_columns: Vec<usize> = shared.iter().filter_map(|s| column(&s.axis)).collect();
-        let kept: Vec<(usize, Vec<u32>)> = filter
-            .iter()
-            .filter_map(|(name, labels)| {
-                let column = column(name)?;
-                let position = |label: &String| axes[column].by_label.get(label).copied();
-                Some((column, labels.iter().filter_map(position).collect()))
-            })
             .collect();
-        let mut groups = Groups::new();
-        for (i, row) in producer.tuples.iter().enumerate() {
-            if kept
-                .iter()
-                .all(|(column, values)| values.contains(&row[*column]))
-            {
-                let key = key_columns.iter().map(|column| row[*column]).collect();
-                groups.entry(key).or_default().push(i);
-            }
+        let names = shared.iter().map(|shared| shared.axis.clone()).collect();
+        let key = (producer.id.clone(), names, filter.clone());
+        let groups = self
+            .groups
+            .entry(key)
+            .or_insert_with(|| Arc::new(group(producer, producer_axes, &shared, filter)));
+        Matcher {
+            groups: Arc::clone(groups),
+            shared,
         }
-        groups
     }
+}
+
+impl Study {
+    /// [`Matchers::get`] for a single pair.
+    pub fn matcher(
+        &self,
+        consumer: &StageDecl,
+        producer: &StageDecl,
+        filter: &BTreeMap<String, Vec<String>>,
+    ) -> Matcher {
+        Matchers::default().get(self, consumer, producer, filter)
+    }
+}
+
+fn group(producer: &StageDecl, axes: &[&Axis], shared: &[Shared], filter: &Filter) -> Groups {
+    let column = |name: &str| axes.iter().position(|axis| axis.name == name);
+    let key_columns: Vec<usize> = shared.iter().filter_map(|s| column(&s.axis)).collect();
+    let kept: Vec<(usize, Vec<u32>)> = filter
+        .iter()
+        .filter_map(|(name, labels)| {
+            let column = column(name)?;
+            let position = |label: &String| axes[column].by_label.get(label).copied();
+            let mut positions: Vec<u32> = labels.iter().filter_map(position).collect();
+            positions.sort_unstable();
+            Some((column, positions))
+        })
+        .collect();
+    let mut groups = Groups::new();
+    for (i, row) in producer.tuples.iter().enumerate() {
+        if kept
+            .iter()
+            .all(|(column, values)| values.binary_search(&row[*column]).is_ok())
+        {
+            let key = key_columns.iter().map(|column| row[*column]).collect();
+            groups.entry(key).or_default().push(i);
+        }
+    }
+    groups
 }

@@ -5,15 +5,31 @@
 //!
 //! [`Catalog`]: crate::kind::Catalog
 
+mod axes;
+mod coverage;
+mod fields;
+mod files;
+mod graph;
 mod input;
+mod link;
 mod matching;
 mod model;
 mod node;
+mod overrides;
 mod params;
+mod read;
+mod resources;
+mod scalar;
+mod shape;
 mod space;
+mod stage;
 mod template;
+mod validate;
+mod wording;
+mod yaml;
 
-pub use matching::Matcher;
+pub use matching::{Matcher, Matchers};
 pub use model::{
     Axis, AxisPoint, DeviceKind, Phase, Point, Reference, Resources, Settings, StageDecl, Study,
 };
+pub use read::{LoadError, load, parse};

@@ -226,7 +226,7 @@ pub struct Settings {
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
-    /// An output of another stage. Which of its points: see [`Study::matcher`].
+    /// An output of another stage. Which of its points: see [`Matchers`](super::Matchers).
     Stage {
         /// The producer.
         stage: String,

@@ -102,6 +102,19 @@ impl Node {
         }
     }
 
+    /// Calls `change` on every place in the tree.
+    pub(super) fn each_place(&mut self, change: &mut impl FnMut(&mut Location)) {
+        change(&mut self.at);
+        match &mut self.content {
+            Content::Seq(items) => items.iter_mut().for_each(|item| item.each_place(change)),
+            Content::Map(entries) => entries.iter_mut().for_each(|(key, value)| {
+                change(&mut key.at);
+                value.each_place(change);
+            }),
+            _ => {}
+        }
+    }
+
     /// As JSON: keys sorted (`serde_json` without `preserve_order`), numbers normalised. A number
     /// that JSON cannot hold becomes `null`; `yaml::parse` has reported it before.
     pub(super) fn to_json(&self) -> Value {

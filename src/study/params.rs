@@ -1,4 +1,5 @@
-//! Parameters of a stage: those of the stage, those that axis points lay on top, placeholders.
+//! Parameters of a stage: its own, those that axis points lay on top, those of the command line,
+//! with placeholders.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,8 @@ pub(super) struct Params {
     pub(super) base: Node,
     /// What axis points add, in the study's axis order: a later axis wins.
     pub(super) overlays: Vec<Overlay>,
+    /// What the command line sets: it wins over everything.
+    pub(super) top: Option<Node>,
 }
 
 /// What the points of one axis add to a stage's parameters.
@@ -36,6 +39,9 @@ impl Params {
                 node.merge(over);
             }
         }
+        if let Some(top) = &self.top {
+            node.merge(top);
+        }
         scope.node(&node)
     }
 
@@ -50,16 +56,19 @@ impl Params {
         (Value::Object(kept), Value::Object(aside))
     }
 
+    /// Every tree that contributes.
+    pub(super) fn trees(&self) -> impl Iterator<Item = &Node> {
+        let overlays = self
+            .overlays
+            .iter()
+            .flat_map(|overlay| overlay.by_label.values());
+        std::iter::once(&self.base).chain(overlays).chain(&self.top)
+    }
+
     /// The axes on which the parameters depend.
     pub(super) fn axes(&self) -> BTreeSet<&str> {
         let mut axes: BTreeSet<&str> = self.overlays.iter().map(|o| o.axis.as_str()).collect();
-        axes_in_tree(&self.base, &mut axes);
-        for overlay in &self.overlays {
-            overlay
-                .by_label
-                .values()
-                .for_each(|node| axes_in_tree(node, &mut axes));
-        }
+        self.trees().for_each(|node| axes_in_tree(node, &mut axes));
         axes
     }
 }

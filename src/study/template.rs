@@ -4,8 +4,6 @@
 //! label is put in. Every other brace stays as written, so that stages may have placeholders of
 //! their own (`{inputs.NAME}` of `command`).
 
-use std::collections::BTreeSet;
-
 use super::model::AxisPoint;
 use super::node::{Content, Node};
 
@@ -56,8 +54,8 @@ pub(super) fn axes_in(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The axes that the texts of a tree name, each with a node that names it.
-pub(super) fn axes_in_tree<'n>(node: &'n Node, found: &mut BTreeSet<&'n str>) {
+/// The axes that the texts of a tree name, each as often as it is named.
+pub(super) fn axes_in_tree<'n>(node: &'n Node, found: &mut impl Extend<&'n str>) {
     visit_texts(node, &mut |_, text| found.extend(axes_in(text)));
 }
 

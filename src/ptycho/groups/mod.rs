@@ -38,10 +38,8 @@ pub fn sampled(scan: &Neighbours, c: usize, n_groups: u32, seed: u64) -> StageRe
 fn around(scan: &Neighbours, seeds: &[u32], c: usize) -> StageResult<Array2<u32>> {
     if c == 0 || c > scan.images() {
         let n = scan.images();
-        return Err(
-            StageError::input(format!("groups of {c} images out of a scan of {n}"))
-                .hint("a scan must hold at least gridsize² images"),
-        );
+        return Err(StageError::input(format!("groups of {c} images out of a scan of {n}"))
+            .hint("a scan must hold at least gridsize² images"));
     }
     let flat: Vec<u32> = seeds
         .par_iter()
@@ -83,15 +81,11 @@ pub fn coverage(groups: &Array2<u32>, images: usize) -> Coverage {
 mod tests {
     use super::*;
 
-    const EXTRA: &str = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../shared/golden/golden_extra.json"
-    );
+    const EXTRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/golden_extra.json");
 
     #[test]
     fn equals_the_golden_neighbours() {
-        let extra: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(EXTRA).unwrap()).unwrap();
+        let extra: serde_json::Value = serde_json::from_slice(&std::fs::read(EXTRA).unwrap()).unwrap();
         let points: Vec<[f64; 2]> = serde_json::from_value(extra["knn"]["points"].clone()).unwrap();
         let expected: Vec<Vec<u32>> =
             serde_json::from_value(extra["knn"]["k8_indices_self_first"].clone()).unwrap();
@@ -123,10 +117,7 @@ mod tests {
         let numpy = Pcg64::new(42).choice_with_replacement(10, 12).unwrap();
         assert_eq!(many.column(0).to_vec(), numpy);
         let few = sampled(&scan, 2, 3, 42).unwrap();
-        assert_eq!(
-            few.column(0).to_vec(),
-            Pcg64::new(42).choice(10, 3).unwrap()
-        );
+        assert_eq!(few.column(0).to_vec(), Pcg64::new(42).choice(10, 3).unwrap());
         let part = coverage(&few, 10);
         assert!(part.used <= 6 && part.used >= 3 && part.groups == 3);
         assert!(sampled(&scan, 16, 3, 42).is_err());

@@ -40,22 +40,15 @@ impl Neighbours {
     pub fn new(x: &[f64], y: &[f64]) -> StageResult<Self> {
         if x.len() != y.len() {
             let (nx, ny) = (x.len(), y.len());
-            return Err(StageError::input(format!(
-                "{nx} x coordinates but {ny} y coordinates"
-            )));
+            return Err(StageError::input(format!("{nx} x coordinates but {ny} y coordinates")));
         }
         if x.is_empty() || u32::try_from(x.len()).is_err() {
-            return Err(StageError::input(format!(
-                "{} positions, expected 1 to {}",
-                x.len(),
-                u32::MAX
-            )));
+            return Err(StageError::input(format!("{} positions, expected 1 to {}", x.len(), u32::MAX)));
         }
         for (i, (x, y)) in x.iter().zip(y).enumerate() {
             // Written so that NaN fails too.
             if !(x.abs() <= LIMIT && y.abs() <= LIMIT) {
-                let message =
-                    format!("position {i} is ({x}, {y}), expected pixels within ±{LIMIT:e}");
+                let message = format!("position {i} is ({x}, {y}), expected pixels within ±{LIMIT:e}");
                 return Err(StageError::input(message));
             }
         }
@@ -63,15 +56,9 @@ impl Neighbours {
         let points: Vec<[f64; 2]> = x.iter().zip(y).map(|(x, y)| [x + 0.0, y + 0.0]).collect();
         let (place_of, members) = gather(&points);
         let places: Vec<[f64; 2]> = members.iter().map(|m| points[m[0] as usize]).collect();
-        let tree = ImmutableKdTree::new_from_slice(&places).map_err(|e| {
-            StageError::input(format!("{} scan positions cannot be indexed: {e}", x.len()))
-        })?;
-        Ok(Self {
-            place_of,
-            places,
-            members,
-            tree,
-        })
+        let tree = ImmutableKdTree::new_from_slice(&places)
+            .map_err(|e| StageError::input(format!("{} scan positions cannot be indexed: {e}", x.len())))?;
+        Ok(Self { place_of, places, members, tree })
     }
 
     /// Number of images.
@@ -102,20 +89,10 @@ impl Neighbours {
         for (place, distance) in self.nearest_places(at, k) {
             // Of equally distant images the first come first, so no more than k of a place can matter.
             let images = self.members[place].iter().filter(|m| **m as usize != image);
-            others.extend(images.take(k).map(|m| Neighbour {
-                image: *m,
-                distance,
-            }));
+            others.extend(images.take(k).map(|m| Neighbour { image: *m, distance }));
         }
-        others.sort_unstable_by(|a, b| {
-            a.distance
-                .total_cmp(&b.distance)
-                .then(a.image.cmp(&b.image))
-        });
-        let own = Neighbour {
-            image: image as u32,
-            distance: 0.0,
-        };
+        others.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.image.cmp(&b.image)));
+        let own = Neighbour { image: image as u32, distance: 0.0 };
         std::iter::once(own).chain(others).take(k).collect()
     }
 
@@ -127,39 +104,21 @@ impl Neighbours {
         };
         // One more than asked, to see whether the last one is tied.
         let one_more = k.saturating_add(1);
-        let found: Vec<_> = self
-            .tree
-            .query(&at)
-            .nearest_n::<SquaredEuclidean<f64>>(one_more)
-            .execute();
+        let found: Vec<_> = self.tree.query(&at).nearest_n::<SquaredEuclidean<f64>>(one_more).execute();
         let last = found.get(k.get() - 1).map_or(0.0, |n| n.distance);
-        let tied = found
-            .get(k.get())
-            .is_some_and(|n| n.distance <= last * (1.0 + SLACK));
+        let tied = found.get(k.get()).is_some_and(|n| n.distance <= last * (1.0 + SLACK));
         if tied {
             return self.places_within(at, last.sqrt());
         }
-        found
-            .iter()
-            .take(k.get())
-            .map(|n| self.measured(at, n.item))
-            .collect()
+        found.iter().take(k.get()).map(|n| self.measured(at, n.item)).collect()
     }
 
     /// Every place at most `radius` pixels from `at` (and, by rounding, a hair farther), with its
     /// distance; unsorted.
     pub fn places_within(&self, at: [f64; 2], radius: f64) -> Vec<(usize, f64)> {
         let reach = radius * radius * (1.0 + SLACK);
-        let query = self
-            .tree
-            .query(&at)
-            .within::<SquaredEuclidean<f64>>(reach)
-            .unsorted();
-        query
-            .execute()
-            .into_iter()
-            .map(|n| self.measured(at, n.item))
-            .collect()
+        let query = self.tree.query(&at).within::<SquaredEuclidean<f64>>(reach).unsorted();
+        query.execute().into_iter().map(|n| self.measured(at, n.item)).collect()
     }
 
     fn measured(&self, at: [f64; 2], place: u32) -> (usize, f64) {
@@ -182,10 +141,8 @@ fn gather(points: &[[f64; 2]]) -> (Vec<u32>, Vec<Vec<u32>>) {
     };
     let mut order: Vec<u32> = (0..points.len() as u32).collect();
     order.sort_unstable_by(|a, b| order_of(*a, *b));
-    let mut members: Vec<Vec<u32>> = order
-        .chunk_by(|a, b| points[*a as usize] == points[*b as usize])
-        .map(<[u32]>::to_vec)
-        .collect();
+    let mut members: Vec<Vec<u32>> =
+        order.chunk_by(|a, b| points[*a as usize] == points[*b as usize]).map(<[u32]>::to_vec).collect();
     members.sort_unstable_by_key(|m| m[0]);
     let mut place_of = vec![0; points.len()];
     for (place, images) in members.iter().enumerate() {
@@ -205,9 +162,8 @@ mod tests {
     /// The definition, image by image.
     fn by_brute_force(x: &[f64], y: &[f64], image: usize, k: usize) -> Vec<u32> {
         let at = [x[image], y[image]];
-        let mut all: Vec<(f64, bool, u32)> = (0..x.len())
-            .map(|i| (distance(at, [x[i], y[i]]), i != image, i as u32))
-            .collect();
+        let mut all: Vec<(f64, bool, u32)> =
+            (0..x.len()).map(|i| (distance(at, [x[i], y[i]]), i != image, i as u32)).collect();
         all.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
         all.into_iter().take(k).map(|n| n.2).collect()
     }

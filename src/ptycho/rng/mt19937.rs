@@ -20,9 +20,7 @@ impl Mt19937 {
         let mut key = [seed; N];
         for i in 1..N {
             let previous = key[i - 1];
-            key[i] = 1_812_433_253u32
-                .wrapping_mul(previous ^ (previous >> 30))
-                .wrapping_add(i as u32);
+            key[i] = 1_812_433_253u32.wrapping_mul(previous ^ (previous >> 30)).wrapping_add(i as u32);
         }
         Self { key, position: N }
     }
@@ -69,20 +67,14 @@ mod tests {
     fn first_words_equal_numpy() {
         let mut rng = Mt19937::new(42);
         let words: Vec<u32> = (0..4).map(|_| rng.next_u32()).collect();
-        assert_eq!(
-            words,
-            [1_608_637_542, 3_421_126_067, 4_083_286_876, 787_846_414]
-        );
+        assert_eq!(words, [1_608_637_542, 3_421_126_067, 4_083_286_876, 787_846_414]);
     }
 
     #[test]
     fn positions_of_the_reference_study() {
         let mut rng = Mt19937::new(42);
         let x: Vec<f64> = (0..10_304).map(|_| rng.uniform(64.0, 400.0)).collect();
-        assert_eq!(
-            x[..3],
-            [189.8454799327138, 383.4400069537318, 309.9499644486321]
-        );
+        assert_eq!(x[..3], [189.8454799327138, 383.4400069537318, 309.9499644486321]);
         // More than 624 words later, so that several twists are behind these.
         assert_eq!(rng.uniform(64.0, 400.0), 150.884298441732);
         assert_eq!(rng.uniform(64.0, 400.0), 307.33285070361234);

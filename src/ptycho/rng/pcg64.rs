@@ -22,11 +22,7 @@ impl Pcg64 {
             let pair = |j: usize| u128::from(words[j]) | u128::from(words[j + 1]) << 32;
             pair(i) << 64 | pair(i + 2)
         };
-        let mut rng = Self {
-            state: 0,
-            increment: quad(4) << 1 | 1,
-            buffered: None,
-        };
+        let mut rng = Self { state: 0, increment: quad(4) << 1 | 1, buffered: None };
         rng.step();
         rng.state = rng.state.wrapping_add(quad(0));
         rng.step();
@@ -76,11 +72,7 @@ impl Pcg64 {
             return None;
         }
         // NumPy's rule for when remembering the chosen beats shuffling everything.
-        Some(if n <= 10_000 || k <= n / 50 {
-            self.floyd(n, k)
-        } else {
-            self.tail_shuffle(n, k)
-        })
+        Some(if n <= 10_000 || k <= n / 50 { self.floyd(n, k) } else { self.tail_shuffle(n, k) })
     }
 
     /// `k` numbers below `n`, repetitions allowed, as `Generator.choice(n, k)`; `None` if `n` is 0.
@@ -115,10 +107,7 @@ impl Pcg64 {
     }
 
     fn step(&mut self) {
-        self.state = self
-            .state
-            .wrapping_mul(MULTIPLIER)
-            .wrapping_add(self.increment);
+        self.state = self.state.wrapping_mul(MULTIPLIER).wrapping_add(self.increment);
     }
 }
 
@@ -140,10 +129,7 @@ impl RunningHash {
 /// The first `WORDS` words of NumPy's `SeedSequence(entropy)` (O'Neill's `seed_seq_fe`), for entropy of
 /// at most two words, which is less than the pool holds.
 fn seed_sequence<const WORDS: usize>(entropy: u64) -> [u32; WORDS] {
-    let mut hash = RunningHash {
-        state: 0x43b0_d7e5,
-        multiplier: 0x931e_8875,
-    };
+    let mut hash = RunningHash { state: 0x43b0_d7e5, multiplier: 0x931e_8875 };
     let mut pool = [entropy as u32, (entropy >> 32) as u32, 0, 0].map(|word| hash.apply(word));
     for source in 0..pool.len() {
         for target in (0..pool.len()).filter(|t| *t != source) {
@@ -153,10 +139,7 @@ fn seed_sequence<const WORDS: usize>(entropy: u64) -> [u32; WORDS] {
             pool[target] = mixed ^ mixed >> 16;
         }
     }
-    let mut hash = RunningHash {
-        state: 0x8b51_f9dd,
-        multiplier: 0x58f3_8ded,
-    };
+    let mut hash = RunningHash { state: 0x8b51_f9dd, multiplier: 0x58f3_8ded };
     std::array::from_fn(|i| hash.apply(pool[i % pool.len()]))
 }
 
@@ -172,10 +155,7 @@ mod tests {
     fn chosen(seed: u64, n: u32, k: u32, shown: usize) -> Vec<u32> {
         let all = Pcg64::new(seed).choice(n, k).unwrap();
         assert_eq!(all.len(), k as usize);
-        assert_eq!(
-            all.iter().collect::<std::collections::BTreeSet<_>>().len(),
-            k as usize
-        );
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), k as usize);
         all[..shown].to_vec()
     }
 
@@ -183,10 +163,7 @@ mod tests {
     fn seeding_equals_numpy() {
         assert_eq!(
             seed_sequence::<8>(42),
-            [
-                0xcd540ab7, 0x9f1e2e6d, 0x79fb94b6, 0xd57873dc, 0x64d420b7, 0x7d282a1b, 0x4692d5ff,
-                0x33657971
-            ]
+            [0xcd540ab7, 0x9f1e2e6d, 0x79fb94b6, 0xd57873dc, 0x64d420b7, 0x7d282a1b, 0x4692d5ff, 0x33657971]
         );
         let rng = Pcg64::new(42);
         assert_eq!(rng.state, 0xcea44f6798798f2aacbc7c9d68860ac8);
@@ -195,19 +172,10 @@ mod tests {
 
     #[test]
     fn streams_equal_numpy() {
-        assert_eq!(
-            first(42),
-            [0xc621fbcd16d92688, 0x705a5661a791ffc1, 0xdbcd12c26eda1624]
-        );
-        assert_eq!(
-            first(456),
-            [0x783c81785a56aa4c, 0x729989a17749d9ff, 0x1fc22fd50b52e491]
-        );
+        assert_eq!(first(42), [0xc621fbcd16d92688, 0x705a5661a791ffc1, 0xdbcd12c26eda1624]);
+        assert_eq!(first(456), [0x783c81785a56aa4c, 0x729989a17749d9ff, 0x1fc22fd50b52e491]);
         // default_rng(2**40 + 7): entropy of two words.
-        assert_eq!(
-            first((1 << 40) + 7),
-            [0xd46e9e2034de21aa, 0x415badc99c087675, 0x275ed40f045acb84]
-        );
+        assert_eq!(first((1 << 40) + 7), [0xd46e9e2034de21aa, 0x415badc99c087675, 0x275ed40f045acb84]);
         // Halves come low first, and the high half is kept for the next call.
         let mut rng = Pcg64::new(42);
         assert_eq!([rng.next_u32(), rng.next_u32()], [0x16d92688, 0xc621fbcd]);
@@ -237,9 +205,6 @@ mod tests {
         assert!(all.iter().copied().eq(0..10_001));
         // A range that must reject: 2³¹ + 1 numbers leave almost half of all words unusable.
         let mut rng = Pcg64::new(42);
-        assert_eq!(
-            [(); 3].map(|()| rng.bounded(1 << 31)),
-            [942484272, 1843824993, 184566854]
-        );
+        assert_eq!([(); 3].map(|()| rng.bounded(1 << 31)), [942484272, 1843824993, 184566854]);
     }
 }

@@ -1,18 +1,182 @@
-//! Stage kind `simulate`.
+//! Stage kind `simulate`: a synthetic scan, from an object and a probe to noisy diffraction patterns.
 
+mod params;
+mod sources;
+
+use ndarray::{Array3, Axis, s};
+use num_complex::Complex32;
+use serde_json::json;
+
+pub use self::params::{Noise, Params};
 use super::{Context, Stage};
-use crate::diag::StageResult;
-use crate::kind::Kind;
+use crate::diag::{FailureClass, StageError, StageResult};
+use crate::kind::{Arity, Kind, Output, Slot};
+use crate::ptycho::dataset::{Dataset, new_metadata};
+use crate::ptycho::forward;
+use crate::ptycho::positions::Region;
 
 /// The `simulate` stage.
 pub struct Simulate;
 
+/// Images per progress report.
+const BATCH: usize = 256;
+
+/// Standard errors by which the measured dose may differ from the nominal one before the user is told.
+const SIGMAS: f64 = 3.0;
+
 impl Stage for Simulate {
     fn kind(&self) -> Kind {
-        todo!()
+        Kind {
+            name: "simulate",
+            version: 1,
+            summary: "simulate a scan: object, probe, positions, dose in photons per image, Poisson noise",
+            inputs: &[
+                Slot {
+                    name: "object",
+                    arity: Arity::Optional,
+                    doc: "object instead of a drawn one (NPY or NPZ): complex as it is, or a real picture that \
+                          `contrast` turns into amplitude and phase",
+                },
+                Slot {
+                    name: "object_phase",
+                    arity: Arity::Optional,
+                    doc: "real picture for the phase (NPY or NPZ), beside a real picture in `object`",
+                },
+                Slot {
+                    name: "probe",
+                    arity: Arity::Optional,
+                    doc: "complex probe instead of a computed one (NPY or NPZ), as large as the patterns",
+                },
+            ],
+            outputs: &[Output {
+                name: "data",
+                file: "dataset.npz",
+                doc: "dataset with the true object and probe, dose scale and measured photons",
+            }],
+            params: || schemars::schema_for!(Params),
+            tuning: &[],
+            seeded: true,
+            needs_runtime: false,
+            open: false,
+        }
     }
 
-    fn run(&self, _cx: &mut Context<'_>) -> StageResult {
-        todo!()
+    fn run(&self, cx: &mut Context<'_>) -> StageResult {
+        let params: Params = cx.params()?;
+        let seed = cx.job().seed;
+        let side = params.patch_px as usize;
+        let object = sources::object(cx, &params)?;
+        let probe = sources::probe(cx, &params)?;
+        let buffer = params.buffer_px.unwrap_or(params.patch_px as f64 / 2.0);
+        let region = Region::inside(object.dim(), buffer)?;
+        let (mut x, mut y) = params.positions.positions(region, seed)?;
+        if params.whole_pixels {
+            x.iter_mut().chain(&mut y).for_each(|v| *v = v.round_ties_even());
+        }
+        let mut diffraction = allocate(x.len(), side)?;
+        let powers = diffract(cx, &object, &probe, [&x, &y], &mut diffraction);
+        let scale = forward::dose_scale(params.photons, &powers)?;
+        let photons = match params.noise {
+            Noise::None => forward::expected_photons(&powers, scale),
+            Noise::Poisson => add_noise(cx, &mut diffraction, scale, params.photons)?,
+        };
+        report_dose(cx, &params, &photons);
+        let mut data = Dataset {
+            diffraction,
+            x_start: x.clone(),
+            y_start: y.clone(),
+            scan_index: vec![0; x.len()],
+            x,
+            y,
+            probe,
+            object: Some(object),
+            dose_scale: Some(scale),
+            measured_photons: Some(photons),
+            metadata: new_metadata(
+                json!({ "nphotons": params.photons, "gridsize": 1, "N": side }),
+                json!({ "seed": seed, "buffer": buffer, "simulation_type": "coordinate_based" }),
+            ),
+        };
+        let parameters = serde_json::to_value(&params).unwrap_or_default();
+        data.append_transformation("phasegraph simulate", "simulate", parameters);
+        // The reference's tools look for this entry before they take a file as canonical, which it is.
+        let canonical = json!({ "flipx": false, "flipy": false });
+        data.append_transformation("transpose_rename_convert", "canonicalize", canonical);
+        data.write(&cx.output("data")?)
     }
 }
+
+/// Zeros for `images` patterns, or an error if they do not fit into memory.
+fn allocate(images: usize, side: usize) -> StageResult<Array3<f32>> {
+    let too_much = || {
+        let gib = images as f64 * (side * side) as f64 * 4.0 / f64::from(1 << 30);
+        let message =
+            format!("{images} patterns of {side}×{side} pixels need {gib:.1} GiB, more than there is");
+        StageError::new(FailureClass::OutOfMemory, message).hint("simulate fewer or smaller patterns")
+    };
+    let pixels = images.checked_mul(side * side).ok_or_else(too_much)?;
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(pixels).map_err(|_| too_much())?;
+    zeros.resize(pixels, 0.0);
+    Array3::from_shape_vec((images, side, side), zeros).map_err(|e| StageError::input(e.to_string()))
+}
+
+/// Noise-free amplitudes into `out`; the illuminated power of every image.
+fn diffract(
+    cx: &mut Context<'_>,
+    object: &ndarray::Array2<Complex32>,
+    probe: &ndarray::Array2<Complex32>,
+    [x, y]: [&[f64]; 2],
+    out: &mut Array3<f32>,
+) -> Vec<f64> {
+    let mut powers = Vec::with_capacity(x.len());
+    for first in (0..x.len()).step_by(BATCH) {
+        let end = (first + BATCH).min(x.len());
+        let part = out.slice_mut(s![first..end, .., ..]);
+        powers.extend(forward::diffract(object, probe, &x[first..end], &y[first..end], part));
+        cx.progress(end as u64, x.len() as u64, "patterns", None);
+    }
+    powers
+}
+
+/// Photon noise on `stack`; the photons of every image.
+fn add_noise(
+    cx: &mut Context<'_>,
+    stack: &mut Array3<f32>,
+    scale: f64,
+    photons: f64,
+) -> StageResult<Vec<f64>> {
+    let total = stack.len_of(Axis(0));
+    let mut counted = Vec::with_capacity(total);
+    for first in (0..total).step_by(BATCH) {
+        let end = (first + BATCH).min(total);
+        let part = stack.slice_mut(s![first..end, .., ..]);
+        counted.extend(forward::poisson(part, first, scale, photons, cx.job().seed)?);
+        cx.progress(end as u64, total as u64, "patterns", Some("noise".to_owned()));
+    }
+    Ok(counted)
+}
+
+/// Measured photons per image beside the nominal dose, which is only what was asked for.
+fn report_dose(cx: &mut Context<'_>, params: &Params, photons: &[f64]) {
+    let n = photons.len() as f64;
+    let mean = photons.iter().sum::<f64>() / n;
+    let spread = (photons.iter().map(|p| (p - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let nominal = params.photons;
+    cx.measure("images", photons.len());
+    cx.measure("photons_per_image_nominal", nominal);
+    cx.measure("photons_per_image_mean", mean);
+    cx.measure("photons_per_image_std", spread);
+    // All photons together follow one Poisson law of mean n · nominal.
+    let error = (nominal / n).sqrt();
+    if params.noise == Noise::Poisson && (mean - nominal).abs() > SIGMAS * error {
+        cx.warn(format!(
+            "measured {mean:.2} photons per image where {nominal} were asked for, \
+             {:.1} standard errors apart",
+            (mean - nominal).abs() / error
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! Parameters of the `simulate` stage.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ptycho::object::{Contrast, PhaseFrom, Picture};
+use crate::ptycho::positions::Scan;
+use crate::ptycho::probe::Probe;
+
+/// A synthetic scan. Object, positions and probe follow from the seed and these parameters but not from
+/// `photons`: conditions that differ in dose alone share them, and differ in noise and its amount only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// What the object shows; not with an `object` file.
+    #[serde(default)]
+    pub object: Option<Picture>,
+    /// Rows and columns of a drawn object, pixels; 256 × 256 if absent. Not with an `object` file.
+    #[serde(default)]
+    #[schemars(inner(range(min = 16, max = 16384)))]
+    pub shape: Option<[u32; 2]>,
+    /// Whether the phase shows the picture of the amplitude or one of its own.
+    #[serde(default)]
+    pub phase_from: PhaseFrom,
+    /// How the picture becomes amplitude and phase.
+    #[serde(default)]
+    pub contrast: Contrast,
+    /// The probe, scaled to power 1; not with a `probe` file. A defocused aperture if absent.
+    #[serde(default)]
+    pub probe: Option<Probe>,
+    /// Where the probe goes.
+    pub positions: Scan,
+    /// Distance that positions keep from the object's edge, pixels; half of `patch_px` if absent.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub buffer_px: Option<f64>,
+    /// Round positions to whole pixels.
+    #[serde(default)]
+    pub whole_pixels: bool,
+    /// Side N of the diffraction patterns, pixels.
+    #[serde(default = "patch_px")]
+    #[schemars(range(min = 4, max = 4096))]
+    pub patch_px: u32,
+    /// Dose: photons per diffraction pattern, mean over all patterns.
+    #[schemars(range(max = 1e15), extend("exclusiveMinimum" = 0))]
+    pub photons: f64,
+    /// Noise of the detector.
+    #[serde(default)]
+    pub noise: Noise,
+}
+
+fn patch_px() -> u32 {
+    64
+}
+
+/// Noise of the detector.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Noise {
+    /// Photons arrive independently.
+    #[default]
+    Poisson,
+    /// None: the expected intensity itself.
+    None,
+}

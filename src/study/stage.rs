@@ -1,0 +1,443 @@
+//! One entry of `stages`.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use super::axes::Axes;
+use super::fields::{self, Fields, is_name, list, mapping, mismatch, text};
+use super::input::{Input, Origin};
+use super::model::{Phase, Resources, StageDecl};
+use super::node::{Key, Node, shorten};
+use super::params::{Overlay, Params};
+use super::resources;
+use super::space::{MAX_POINTS, TooMuch, Tuples};
+use super::template::{axes_in, visit_texts};
+use crate::diag::{Location, Problem, Problems};
+use crate::kind::{Catalog, Kind};
+
+const KEYS: &[&str] = &[
+    "phase",
+    "kind",
+    "over",
+    "only",
+    "inputs",
+    "params",
+    "resources",
+    "env",
+    "outputs",
+];
+
+/// A stage while the rest of the file is read.
+pub(super) struct StageDraft<'c> {
+    pub(super) decl: StageDecl,
+    /// Its kind, if that is known.
+    pub(super) kind: Option<&'c Kind>,
+    /// Positions of the axes in `over`, ascending.
+    pub(super) axes: Vec<usize>,
+    /// Whether its points are what the file means; if not, nothing is concluded from them.
+    pub(super) sound: bool,
+    /// Whether its references could all be read.
+    pub(super) whole: bool,
+}
+
+/// What a stage is read against.
+pub(super) struct Context<'a, 'c> {
+    pub(super) catalog: &'c Catalog,
+    pub(super) axes: &'a Axes,
+    /// Stage → axis position → parameters of that axis's points, by label.
+    pub(super) overlays: &'a BTreeMap<&'a str, BTreeMap<usize, BTreeMap<String, Node>>>,
+    /// Stage → parameters from the command line.
+    pub(super) set: &'a BTreeMap<String, Node>,
+}
+
+impl<'c> Context<'_, 'c> {
+    /// Reads a stage. One that is no mapping still gives a draft, so that its name is known.
+    pub(super) fn read(&self, id: &Key, node: &Node, problems: &mut Problems) -> StageDraft<'c> {
+        let lower = |b: u8| b.is_ascii_lowercase();
+        if !is_name(&id.text, lower, lower) {
+            let message = format!("`{}` cannot name a stage", shorten(&id.text));
+            let expected = "a small letter, then small letters, digits, `_`, `-`";
+            problems.push(Problem::at(id.at.clone(), message).expected(expected));
+        }
+        let name = shorten(&id.text);
+        let Some(fields) = Fields::read(node, format!("stage `{name}`"), KEYS, problems) else {
+            return draft(id);
+        };
+        let mut stage = draft(id);
+        stage.sound = true;
+        stage.decl.phase = fields
+            .require("phase", problems)
+            .and_then(|node| phase(node, problems))
+            .unwrap_or(Phase::C);
+        stage.kind = fields
+            .require("kind", problems)
+            .and_then(|node| self.kind(node, problems));
+        if let Some(kind) = stage.kind {
+            stage.decl.kind = kind.name.to_owned();
+            stage.decl.tuning = kind.tuning;
+        }
+        self.read_over(&fields, &mut stage, problems);
+        self.read_points(&fields, &mut stage, problems);
+        if let Some(node) = fields.get("inputs") {
+            let before = problems.0.len();
+            stage.decl.inputs = Input::read_all(node, &name, problems);
+            stage.whole = problems.0.len() == before;
+        }
+        self.read_params(&fields, &mut stage, problems);
+        self.check_placeholders(&mut stage, problems);
+        if let Some(node) = fields.get("resources") {
+            stage.decl.resources = resources::read(node, &name, problems);
+        }
+        if let Some(node) = fields.get("env") {
+            stage.decl.env = env(node, problems);
+        }
+        self.read_outputs(&fields, &mut stage, problems);
+        stage
+    }
+
+    fn kind(&self, node: &Node, problems: &mut Problems) -> Option<&'c Kind> {
+        let name = text(node, "`kind`", problems)?;
+        let kind = self.catalog.get(name);
+        if kind.is_none() {
+            let names: Vec<&str> = self.catalog.names().collect();
+            problems.push(
+                Problem::at(node.at.clone(), format!("unknown kind `{}`", shorten(name)))
+                    .expected(fields::one_of(&names))
+                    .did_you_mean(name, names),
+            );
+        }
+        kind
+    }
+
+    fn read_over(&self, fields: &Fields<'_>, stage: &mut StageDraft<'_>, problems: &mut Problems) {
+        let Some(node) = fields.get("over") else {
+            return;
+        };
+        let Some(items) = list(node, "`over`", problems) else {
+            stage.sound = false;
+            return;
+        };
+        for item in items {
+            let found = text(item, "an axis in `over`", problems).and_then(|name| {
+                let key = Key {
+                    text: name.to_owned(),
+                    at: item.at.clone(),
+                };
+                self.axes.position(&key, "`over`", problems)
+            });
+            match found {
+                None => stage.sound = false,
+                Some(axis) if stage.axes.contains(&axis) => {
+                    let message =
+                        format!("`over` names `{}` twice", self.axes.drafts[axis].axis.name);
+                    problems.push(Problem::at(item.at.clone(), message));
+                }
+                Some(axis) => stage.axes.push(axis),
+            }
+        }
+        stage.axes.sort_unstable();
+        let drafts = stage.axes.iter().map(|axis| &self.axes.drafts[*axis]);
+        stage.sound &= drafts.clone().all(|draft| draft.sound);
+        stage.decl.over = drafts.map(|draft| draft.axis.name.clone()).collect();
+    }
+
+    /// `only`, and the points that `over` and `only` leave.
+    fn read_points(
+        &self,
+        fields: &Fields<'_>,
+        stage: &mut StageDraft<'_>,
+        problems: &mut Problems,
+    ) {
+        let id = stage.decl.id.clone();
+        let mut only = BTreeMap::new();
+        let mut retired = false;
+        let node = fields.get("only");
+        let entries = node
+            .and_then(|node| mapping(node, "`only`", problems))
+            .unwrap_or_default();
+        for (key, values) in entries {
+            let Some(axis) = self.axes.position(key, "`only`", problems) else {
+                stage.sound = false;
+                continue;
+            };
+            if !stage.axes.contains(&axis) {
+                if stage.sound {
+                    let message = format!("`only` names axis `{}`, but `over` does not", key.text);
+                    problems.push(
+                        Problem::at(key.at.clone(), message)
+                            .hint(format!("add `{}` to `over` of stage `{id}`", key.text)),
+                    );
+                }
+                continue;
+            }
+            let named = self.axes.named(axis, values, problems);
+            retired |= named.retired;
+            stage.sound &= named.sound;
+            only.insert(axis, named.positions);
+        }
+        let at = node.map_or(&stage.decl.at, |node| &node.at);
+        match self.axes.space.project(&stage.axes, &only) {
+            Ok(tuples) => {
+                if tuples.len() == 0 && stage.sound && !retired && !self.axes.narrowed() {
+                    let message = match node {
+                        Some(_) => format!("`only` leaves no point for stage `{id}`"),
+                        None => format!("`exclude` leaves no point for stage `{id}`"),
+                    };
+                    problems.push(Problem::at(at.clone(), message));
+                    stage.sound = false;
+                }
+                stage.decl.tuples = tuples;
+            }
+            Err(why) => {
+                stage.sound = false;
+                problems.push(Problem::at(at.clone(), too_much(why, &id)));
+            }
+        }
+    }
+
+    fn read_params(
+        &self,
+        fields: &Fields<'_>,
+        stage: &mut StageDraft<'_>,
+        problems: &mut Problems,
+    ) {
+        if let Some(node) = fields.get("params")
+            && mapping(node, "`params`", problems).is_some()
+        {
+            stage.decl.params.base = node.clone();
+        }
+        for (axis, by_label) in self
+            .overlays
+            .get(stage.decl.id.as_str())
+            .into_iter()
+            .flatten()
+        {
+            let draft = &self.axes.drafts[*axis];
+            if stage.axes.contains(axis) {
+                let (axis, by_label) = (draft.axis.name.clone(), by_label.clone());
+                stage.decl.params.overlays.push(Overlay { axis, by_label });
+            } else if stage.sound
+                && let Some(node) = by_label.values().next()
+            {
+                let id = &stage.decl.id;
+                let message = format!(
+                    "axis `{}` has parameters for stage `{id}`, which does not go over it",
+                    draft.axis.name
+                );
+                let hint = format!("add `{}` to `over` of stage `{id}`", draft.axis.name);
+                problems.push(Problem::at(node.at.clone(), message).hint(hint));
+            }
+        }
+        stage.decl.params.top = self.set.get(&stage.decl.id).cloned();
+    }
+
+    /// Every placeholder must name an axis that the stage goes over.
+    fn check_placeholders(&self, stage: &mut StageDraft<'_>, problems: &mut Problems) {
+        let mut sound = true;
+        let mut check = |name: &str, at: &Location| {
+            let id = &stage.decl.id;
+            match self.axes.find(name) {
+                Some(axis) if stage.axes.contains(&axis) => {}
+                Some(_) => {
+                    sound = false;
+                    let message = format!("`{{axis.{name}}}` needs axis `{name}` in `over`");
+                    problems.push(
+                        Problem::at(at.clone(), message)
+                            .hint(format!("add `{name}` to `over` of stage `{id}`")),
+                    );
+                }
+                None => {
+                    sound = false;
+                    let place = format!("`{{axis.{}}}`", shorten(name));
+                    problems.push(self.axes.unknown(name, at, &place));
+                }
+            }
+        };
+        let params = &stage.decl.params;
+        for node in params.trees() {
+            visit_texts(node, &mut |node, text| {
+                axes_in(text).for_each(|name| check(name, &node.at));
+            });
+        }
+        for source in stage.decl.inputs.iter().flat_map(|input| &input.sources) {
+            match &source.from {
+                Origin::File { path } => axes_in(path).for_each(|name| check(name, &source.at)),
+                Origin::Stage { target, filter } => {
+                    axes_in(target).for_each(|name| check(name, &source.at));
+                    for (_, node) in filter {
+                        visit_texts(node, &mut |node, text| {
+                            axes_in(text).for_each(|name| check(name, &node.at));
+                        });
+                    }
+                }
+            }
+        }
+        stage.sound &= sound;
+    }
+
+    fn read_outputs(
+        &self,
+        fields: &Fields<'_>,
+        stage: &mut StageDraft<'_>,
+        problems: &mut Problems,
+    ) {
+        let Some(kind) = stage.kind else {
+            return;
+        };
+        if kind.open {
+            if let Some(node) = fields.require("outputs", problems) {
+                stage.decl.outputs = outputs(node, problems);
+            }
+            return;
+        }
+        if let Some(node) = fields.get("outputs") {
+            let names: Vec<&str> = kind.outputs.iter().map(|output| output.name).collect();
+            let message = format!("kind `{}` has outputs of its own", kind.name);
+            let hint = format!("leave `outputs` out; there is {}", fields::one_of(&names));
+            problems.push(Problem::at(node.at.clone(), message).hint(hint));
+        }
+        let outputs = kind.outputs.iter();
+        stage.decl.outputs = outputs
+            .map(|output| (output.name.to_owned(), output.file.to_owned()))
+            .collect();
+    }
+}
+
+fn draft<'c>(id: &Key) -> StageDraft<'c> {
+    let decl = StageDecl {
+        id: id.text.clone(),
+        phase: Phase::C,
+        kind: String::new(),
+        over: Vec::new(),
+        outputs: BTreeMap::new(),
+        resources: Resources::default(),
+        env: Vec::new(),
+        at: id.at.clone(),
+        tuples: Tuples::default(),
+        params: Params {
+            base: Node::empty_map(id.at.clone()),
+            overlays: Vec::new(),
+            top: None,
+        },
+        inputs: Vec::new(),
+        tuning: &[],
+    };
+    StageDraft {
+        decl,
+        kind: None,
+        axes: Vec::new(),
+        sound: false,
+        whole: true,
+    }
+}
+
+fn phase(node: &Node, problems: &mut Problems) -> Option<Phase> {
+    let name = text(node, "`phase`", problems)?;
+    let phase = Phase::from_name(name);
+    if phase.is_none() {
+        let names = Phase::ALL.map(Phase::name);
+        let problem = mismatch(node, "`phase`", &fields::one_of(&names));
+        problems.push(match Phase::from_name(&name.to_uppercase()) {
+            Some(phase) => problem.hint(format!("did you mean `{phase}`?")),
+            None => problem,
+        });
+    }
+    phase
+}
+
+fn env(node: &Node, problems: &mut Problems) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for item in list(node, "`env`", problems).unwrap_or_default() {
+        let Some(name) = text(item, "a name in `env`", problems) else {
+            continue;
+        };
+        let rest = |b: u8| b.is_ascii_alphabetic();
+        let start = |b: u8| b.is_ascii_alphabetic() || b == b'_';
+        if !is_name(name, start, rest) || name.contains('-') {
+            problems.push(mismatch(
+                item,
+                "a name in `env`",
+                "the name of an environment variable",
+            ));
+        } else if names.iter().any(|known| known == name) {
+            problems.push(Problem::at(
+                item.at.clone(),
+                format!("`env` names `{name}` twice"),
+            ));
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// Outputs of an open kind: names and files inside the results folder, each file once.
+fn outputs(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut outputs = BTreeMap::new();
+    let mut files: BTreeMap<String, &str> = BTreeMap::new();
+    let entries = mapping(node, "`outputs`", problems).unwrap_or_default();
+    for (key, node) in entries {
+        let letter = |b: u8| b.is_ascii_alphabetic();
+        if !is_name(&key.text, letter, letter) {
+            let message = format!("`{}` cannot name an output", shorten(&key.text));
+            let expected = "a letter, then letters, digits, `_`, `-`";
+            problems.push(Problem::at(key.at.clone(), message).expected(expected));
+        }
+        let what = format!("output `{}`", shorten(&key.text));
+        let Some(file) = text(node, &what, problems) else {
+            continue;
+        };
+        let mut parts = Path::new(file).components();
+        let inside = parts.all(|part| matches!(part, Component::Normal(_)))
+            && !file.is_empty()
+            && !file.ends_with('/')
+            && !file.contains(|c: char| c == '\\' || c.is_control());
+        if !inside {
+            problems.push(mismatch(node, &what, "a file inside the results folder"));
+            continue;
+        }
+        // `a//b` and `a/./b` are one file.
+        let plain: Vec<_> = file
+            .split('/')
+            .filter(|part| !matches!(*part, "" | "."))
+            .collect();
+        let plain = plain.join("/");
+        if let Some((other, name)) = clash(&files, &plain) {
+            let message = format!("{what} is `{plain}`, but output `{name}` is `{other}`");
+            problems.push(Problem::at(node.at.clone(), message).expected("one file per output"));
+            continue;
+        }
+        files.insert(plain.clone(), &key.text);
+        outputs.insert(key.text.clone(), plain);
+    }
+    if entries.is_empty() {
+        problems.push(Problem::at(node.at.clone(), "`outputs` is empty").expected("a mapping"));
+    }
+    outputs
+}
+
+/// A file that is the same, or that would have to be a folder for the other.
+fn clash<'m>(files: &'m BTreeMap<String, &'m str>, file: &str) -> Option<(&'m str, &'m str)> {
+    let entry = |(file, name): (&'m String, &'m &'m str)| (file.as_str(), *name);
+    let folders = file.match_indices('/').map(|(end, _)| &file[..end]);
+    let above = folders
+        .chain([file])
+        .find_map(|path| files.get_key_value(path));
+    let within = format!("{file}/");
+    let below = || {
+        files
+            .range(within.clone()..)
+            .next()
+            .filter(|(path, _)| path.starts_with(&within))
+    };
+    above.or_else(below).map(entry)
+}
+
+fn too_much(why: TooMuch, id: &str) -> String {
+    match why {
+        TooMuch::Points => format!("stage `{id}` has more than {MAX_POINTS} points"),
+        TooMuch::Exclusions => {
+            format!("`exclude` is too entangled to find the points of stage `{id}`")
+        }
+    }
+}
