@@ -28,7 +28,7 @@ pub enum Fault {
     #[error("not a readable NPZ archive: {0}")]
     Archive(String),
     /// The member could not be unpacked: cut off, checksum wrong, unsupported compression.
-    #[error("the member is damaged: {0}")]
+    #[error("cannot be unpacked: {0}")]
     Member(String),
     /// The key is not there.
     #[error("missing; the file holds {}", list(present))]

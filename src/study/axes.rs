@@ -54,15 +54,9 @@ pub(super) struct Named {
 
 impl Axes {
     /// Reads `axes`; `set` holds the values that the command line gives instead.
-    pub(super) fn read(
-        node: Option<&Node>,
-        set: &BTreeMap<String, Node>,
-        problems: &mut Problems,
-    ) -> Self {
+    pub(super) fn read(node: Option<&Node>, set: &BTreeMap<String, Node>, problems: &mut Problems) -> Self {
         let mut axes = Self::default();
-        let entries = node
-            .and_then(|node| mapping(node, "`axes`", problems))
-            .unwrap_or_default();
+        let entries = node.and_then(|node| mapping(node, "`axes`", problems)).unwrap_or_default();
         for (key, values) in entries {
             if axes.drafts.len() == MAX_AXES {
                 let message = format!("more than {MAX_AXES} axes");
@@ -114,13 +108,7 @@ impl Axes {
     }
 
     /// One item of `exclude` or `include`; `None` if it cannot match anything.
-    fn pattern(
-        &mut self,
-        item: &Node,
-        what: &str,
-        add: bool,
-        problems: &mut Problems,
-    ) -> Option<Pattern> {
+    fn pattern(&mut self, item: &Node, what: &str, add: bool, problems: &mut Problems) -> Option<Pattern> {
         let entries = mapping(item, &format!("an item of `{what}`"), problems)?;
         if entries.is_empty() {
             let message = format!("an item of `{what}` names no axis");
@@ -135,9 +123,7 @@ impl Axes {
                 continue;
             };
             if add {
-                fields::one_or_more(value)
-                    .iter()
-                    .for_each(|value| self.drafts[axis].extend(value, problems));
+                fields::one_or_more(value).iter().for_each(|value| self.drafts[axis].extend(value, problems));
             }
             let named = self.named(axis, value, problems);
             sound &= !named.positions.is_empty();
@@ -147,12 +133,7 @@ impl Axes {
     }
 
     /// The axis that a key names.
-    pub(super) fn position(
-        &self,
-        key: &Key,
-        place: &str,
-        problems: &mut Problems,
-    ) -> Option<usize> {
+    pub(super) fn position(&self, key: &Key, place: &str, problems: &mut Problems) -> Option<usize> {
         let found = self.find(&key.text);
         if found.is_none() {
             problems.push(self.unknown(&key.text, &key.at, place));
@@ -166,31 +147,18 @@ impl Axes {
 
     /// The problem of naming an axis that is not there.
     pub(super) fn unknown(&self, name: &str, at: &Location, place: &str) -> Problem {
-        let names: Vec<&str> = self
-            .drafts
-            .iter()
-            .map(|draft| draft.axis.name.as_str())
-            .collect();
-        let problem = Problem::at(
-            at.clone(),
-            format!("unknown axis `{}` in {place}", shorten(name)),
-        );
+        let names: Vec<&str> = self.drafts.iter().map(|draft| draft.axis.name.as_str()).collect();
+        let problem = Problem::at(at.clone(), format!("unknown axis `{}` in {place}", shorten(name)));
         match &names[..] {
             [] => problem.hint("this study has no axes"),
-            _ => problem
-                .expected(fields::one_of(&names))
-                .did_you_mean(name, names.iter().copied()),
+            _ => problem.expected(fields::one_of(&names)).did_you_mean(name, names.iter().copied()),
         }
     }
 
     /// The positions of a value or a list of values; unknown ones are reported.
     pub(super) fn named(&self, axis: usize, node: &Node, problems: &mut Problems) -> Named {
         let draft = &self.drafts[axis];
-        let mut named = Named {
-            positions: Vec::new(),
-            sound: draft.sound,
-            retired: false,
-        };
+        let mut named = Named { positions: Vec::new(), sound: draft.sound, retired: false };
         for value in fields::one_or_more(node) {
             match draft.look_up(value, problems) {
                 Found::At(position) => named.positions.push(position),
@@ -269,18 +237,12 @@ impl AxisDraft {
         let Some(label) = self.add(value, problems) else {
             return;
         };
-        let params = fields
-            .get("params")
-            .and_then(|node| mapping(node, "`params`", problems));
+        let params = fields.get("params").and_then(|node| mapping(node, "`params`", problems));
         for (stage, node) in params.unwrap_or_default() {
             let what = format!("`params` for stage `{}`", shorten(&stage.text));
             if mapping(node, &what, problems).is_some() {
                 let (stage, node) = (stage.clone(), node.clone());
-                self.params.push(PointParams {
-                    label: label.clone(),
-                    stage,
-                    node,
-                });
+                self.params.push(PointParams { label: label.clone(), stage, node });
             }
         }
     }
@@ -308,10 +270,7 @@ impl AxisDraft {
 
     /// A value that `include` names, which need not be on the axis.
     fn extend(&mut self, node: &Node, problems: &mut Problems) {
-        let known = node
-            .content
-            .label()
-            .is_some_and(|l| self.axis.by_label.contains_key(l.as_ref()));
+        let known = node.content.label().is_some_and(|l| self.axis.by_label.contains_key(l.as_ref()));
         if !known {
             self.add(node, problems);
         }
@@ -320,16 +279,12 @@ impl AxisDraft {
     /// Puts the command line's values in place of the file's; points that remain keep their
     /// parameters.
     fn replace(&mut self, values: &Node, problems: &mut Problems) {
-        self.retired = std::mem::take(Arc::make_mut(&mut self.axis.by_label))
-            .into_keys()
-            .collect();
+        self.retired = std::mem::take(Arc::make_mut(&mut self.axis.by_label)).into_keys().collect();
         self.axis.points.clear();
         self.sound = true;
         self.read_points(values, problems);
-        self.retired
-            .retain(|label| !self.axis.by_label.contains_key(label));
-        self.params
-            .retain(|params| self.axis.by_label.contains_key(&params.label));
+        self.retired.retain(|label| !self.axis.by_label.contains_key(label));
+        self.params.retain(|params| self.axis.by_label.contains_key(&params.label));
     }
 
     /// The position of a value; an unknown one is reported.
@@ -364,10 +319,8 @@ fn label(node: &Node, axis: &str, problems: &mut Problems) -> Option<String> {
         return None;
     };
     let fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
-    let sound = !label.is_empty()
-        && label.len() <= MAX_NAME
-        && !label.starts_with('.')
-        && label.bytes().all(fit);
+    let sound =
+        !label.is_empty() && label.len() <= MAX_NAME && !label.starts_with('.') && label.bytes().all(fit);
     if !sound {
         let expected = "letters, digits, `.`, `_`, `+`, `-`, not starting with `.`: \
                         values become names of folders";

@@ -63,10 +63,7 @@ impl Link<'_, '_> {
         gaps: usize,
     ) {
         let place = place(&self.axes_of(stage), row, gaps);
-        let message = format!(
-            "slot `{}` of stage `{}` gets nothing{place}",
-            input.slot, stage.decl.id
-        );
+        let message = format!("slot `{}` of stage `{}` gets nothing{place}", input.slot, stage.decl.id);
         let mut sought = Vec::new();
         for (source, resolved) in input.sources.iter().zip(resolved) {
             if let Some(Lead::Stage { producer, matcher }) = resolved.lead(row) {
@@ -76,9 +73,7 @@ impl Link<'_, '_> {
                     .map(|(axis, column)| format!("{axis}={}", label(axes[column], row[column])))
                     .collect();
                 if let Origin::Stage { filter, .. } = &source.from {
-                    let named = filter
-                        .iter()
-                        .map(|(key, node)| (key, fields::one_or_more(node)));
+                    let named = filter.iter().map(|(key, node)| (key, fields::one_or_more(node)));
                     at.extend(named.map(|(key, values)| {
                         let labels = values.iter().filter_map(|v| v.content.label());
                         format!("{}={}", key.text, labels.collect::<Vec<_>>().join("|"))
@@ -95,8 +90,7 @@ impl Link<'_, '_> {
             [source] => source.at.clone(),
             _ => input.at.clone(),
         };
-        self.problems
-            .push(Problem::at(at, message).expected(sought.join(", or ")));
+        self.problems.push(Problem::at(at, message).expected(sought.join(", or ")));
     }
 
     fn excess(
@@ -159,25 +153,17 @@ impl Link<'_, '_> {
 
 /// Axes of the producer that the consumer does not go over.
 fn open_axes<'p>(producer: &'p StageDecl, consumer: &StageDecl) -> Vec<&'p str> {
-    let open = producer
-        .over
-        .iter()
-        .filter(|axis| !consumer.over.contains(axis));
+    let open = producer.over.iter().filter(|axis| !consumer.over.contains(axis));
     open.map(String::as_str).collect()
 }
 
 fn label<'p>(axis: &'p Axis, position: u32) -> &'p str {
-    axis.points
-        .get(position as usize)
-        .map_or("?", |point| point.label.as_str())
+    axis.points.get(position as usize).map_or("?", |point| point.label.as_str())
 }
 
 /// `dose=1e3,view=dense`.
 pub(super) fn point(axes: &[&Axis], row: &[u32]) -> String {
-    let pairs = axes
-        .iter()
-        .zip(row)
-        .map(|(axis, i)| format!("{}={}", axis.name, label(axis, *i)));
+    let pairs = axes.iter().zip(row).map(|(axis, i)| format!("{}={}", axis.name, label(axis, *i)));
     pairs.collect::<Vec<_>>().join(",")
 }
 

@@ -32,13 +32,7 @@ impl<'n> Fields<'n> {
         known: &[&str],
         problems: &mut Problems,
     ) -> Option<Self> {
-        Self::read_where(
-            node,
-            what.into(),
-            known,
-            |key| key.starts_with("x-"),
-            problems,
-        )
+        Self::read_where(node, what.into(), known, |key| key.starts_with("x-"), problems)
     }
 
     fn read_where(
@@ -49,11 +43,7 @@ impl<'n> Fields<'n> {
         problems: &mut Problems,
     ) -> Option<Self> {
         let entries = mapping(node, &what, problems)?;
-        let mut fields = Self {
-            what,
-            at: &node.at,
-            entries: BTreeMap::new(),
-        };
+        let mut fields = Self { what, at: &node.at, entries: BTreeMap::new() };
         for (key, value) in entries {
             if known.contains(&key.text.as_str()) {
                 fields.entries.insert(&key.text, (key, value));
@@ -90,12 +80,9 @@ pub(super) fn unknown_key<'k>(
     known: impl IntoIterator<Item = &'k str> + Clone,
 ) -> Problem {
     let names: Vec<&str> = known.clone().into_iter().collect();
-    Problem::at(
-        key.at.clone(),
-        format!("unknown key `{}` in {what}", shorten(&key.text)),
-    )
-    .expected(one_of(&names))
-    .did_you_mean(&key.text, known)
+    Problem::at(key.at.clone(), format!("unknown key `{}` in {what}", shorten(&key.text)))
+        .expected(one_of(&names))
+        .did_you_mean(&key.text, known)
 }
 
 /// Adds the nearest of `names`, as long as few problems are known: comparing every name of a large
@@ -106,11 +93,7 @@ pub(super) fn near<'n>(
     names: impl IntoIterator<Item = &'n str>,
     problems: &Problems,
 ) -> Problem {
-    if problems.0.len() < 100 {
-        problem.did_you_mean(word, names)
-    } else {
-        problem
-    }
+    if problems.0.len() < 100 { problem.did_you_mean(word, names) } else { problem }
 }
 
 /// `one of a, b, c`, at most ten of them.
@@ -119,11 +102,7 @@ pub(super) fn one_of(names: &[&str]) -> String {
         [] => "no key at all".into(),
         [one] => format!("`{one}`"),
         _ => {
-            let shown: Vec<String> = names
-                .iter()
-                .take(10)
-                .map(|name| format!("`{name}`"))
-                .collect();
+            let shown: Vec<String> = names.iter().take(10).map(|name| format!("`{name}`")).collect();
             let more = if names.len() > 10 { ", …" } else { "" };
             format!("one of {}{more}", shown.join(", "))
         }
@@ -132,19 +111,11 @@ pub(super) fn one_of(names: &[&str]) -> String {
 
 /// A value of another type than expected.
 pub(super) fn mismatch(node: &Node, what: &str, expected: &str) -> Problem {
-    Problem::at(
-        node.at.clone(),
-        format!("{what} is {}", node.content.describe()),
-    )
-    .expected(expected)
+    Problem::at(node.at.clone(), format!("{what} is {}", node.content.describe())).expected(expected)
 }
 
 /// The entries of a mapping; nothing at all counts as an empty one.
-pub(super) fn mapping<'n>(
-    node: &'n Node,
-    what: &str,
-    problems: &mut Problems,
-) -> Option<&'n [(Key, Node)]> {
+pub(super) fn mapping<'n>(node: &'n Node, what: &str, problems: &mut Problems) -> Option<&'n [(Key, Node)]> {
     match &node.content {
         Content::Map(entries) => Some(entries),
         Content::Null => Some(&[]),
@@ -227,9 +198,7 @@ pub(super) fn is_name(text: &str, start: fn(u8) -> bool, rest: fn(u8) -> bool) -
         return false;
     };
     start(*first)
-        && others
-            .iter()
-            .all(|b| rest(*b) || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
+        && others.iter().all(|b| rest(*b) || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
         && text.len() <= MAX_NAME
 }
 

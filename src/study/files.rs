@@ -27,8 +27,5 @@ pub(super) fn near(dir: &Path, path: &str) -> Option<String> {
         .collect();
     names.sort_unstable();
     let near = crate::diag::nearest(&name, names.iter().map(String::as_str))?;
-    Path::new(path)
-        .with_file_name(near)
-        .to_str()
-        .map(str::to_owned)
+    Path::new(path).with_file_name(near).to_str().map(str::to_owned)
 }

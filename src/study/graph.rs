@@ -56,16 +56,8 @@ fn problem(names: &[&str], circle: &[usize], at: &Location) -> Problem {
     path.extend(path.first().copied());
     let shown = match path.len() {
         0..=10 => path.join(" → "),
-        n => format!(
-            "{} → … ({} more) → {}",
-            path[..5].join(" → "),
-            n - 8,
-            path[n - 3..].join(" → ")
-        ),
+        n => format!("{} → … ({} more) → {}", path[..5].join(" → "), n - 8, path[n - 3..].join(" → ")),
     };
-    Problem::at(
-        at.clone(),
-        format!("stages wait for each other in a circle: {shown}"),
-    )
-    .hint("one of these references must go")
+    Problem::at(at.clone(), format!("stages wait for each other in a circle: {shown}"))
+        .hint("one of these references must go")
 }

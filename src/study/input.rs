@@ -44,10 +44,7 @@ impl Input {
     pub(super) fn read_all(node: &Node, stage: &str, problems: &mut Problems) -> Vec<Self> {
         let what = format!("`inputs` of stage `{stage}`");
         let entries = mapping(node, &what, problems).unwrap_or_default();
-        entries
-            .iter()
-            .map(|(slot, node)| Self::read(slot, node, problems))
-            .collect()
+        entries.iter().map(|(slot, node)| Self::read(slot, node, problems)).collect()
     }
 
     fn read(slot: &Key, node: &Node, problems: &mut Problems) -> Self {
@@ -56,36 +53,24 @@ impl Input {
             let message = format!("slot `{}` has an empty list", shorten(&slot.text));
             problems.push(Problem::at(node.at.clone(), message).expected(EXPECTED));
         }
-        let sources = items
-            .iter()
-            .filter_map(|item| Source::read(item, problems))
-            .collect();
-        Self {
-            slot: slot.text.clone(),
-            at: slot.at.clone(),
-            sources,
-        }
+        let sources = items.iter().filter_map(|item| Source::read(item, problems)).collect();
+        Self { slot: slot.text.clone(), at: slot.at.clone(), sources }
     }
 
     /// The references at one point.
     pub(super) fn resolve(&self, scope: &Scope<'_>) -> Vec<Reference> {
-        self.sources
-            .iter()
-            .map(|source| source.resolve(scope))
-            .collect()
+        self.sources.iter().map(|source| source.resolve(scope)).collect()
     }
 }
 
-const EXPECTED: &str =
-    "`STAGE.OUTPUT`, `{from: STAGE.OUTPUT, where: {AXIS: VALUE}}` or `{file: PATH}`";
+const EXPECTED: &str = "`STAGE.OUTPUT`, `{from: STAGE.OUTPUT, where: {AXIS: VALUE}}` or `{file: PATH}`";
 
 impl Source {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         let from = match &node.content {
-            Content::Text(target) => Origin::Stage {
-                target: checked(node, target, problems)?,
-                filter: Vec::new(),
-            },
+            Content::Text(target) => {
+                Origin::Stage { target: checked(node, target, problems)?, filter: Vec::new() }
+            }
             Content::Map(_) => {
                 let keys = ["from", "where", "file"];
                 let fields = Fields::read(node, "a reference", &keys, problems)?;
@@ -93,14 +78,11 @@ impl Source {
                     (Some(from), None, filter) => {
                         let target = checked(from, text(from, "`from`", problems)?, problems)?;
                         let filter = filter.and_then(|node| mapping(node, "`where`", problems));
-                        Origin::Stage {
-                            target,
-                            filter: filter.unwrap_or_default().to_vec(),
-                        }
+                        Origin::Stage { target, filter: filter.unwrap_or_default().to_vec() }
                     }
-                    (None, Some(file), None) => Origin::File {
-                        path: text(file, "`file`", problems)?.to_owned(),
-                    },
+                    (None, Some(file), None) => {
+                        Origin::File { path: text(file, "`file`", problems)?.to_owned() }
+                    }
                     _ => {
                         let message = "a reference has either `from`, with or without `where`, \
                                        or `file`";
@@ -115,10 +97,7 @@ impl Source {
                 return None;
             }
         };
-        Some(Self {
-            at: node.at.clone(),
-            from,
-        })
+        Some(Self { at: node.at.clone(), from })
     }
 
     /// The axes named by its placeholders, each as often as it is named.
@@ -127,9 +106,7 @@ impl Source {
             Origin::File { path } => axes_in(path).collect(),
             Origin::Stage { target, filter } => {
                 let mut axes: Vec<&str> = axes_in(target).collect();
-                filter
-                    .iter()
-                    .for_each(|(_, node)| axes_in_tree(node, &mut axes));
+                filter.iter().for_each(|(_, node)| axes_in_tree(node, &mut axes));
                 axes
             }
         }
@@ -148,10 +125,9 @@ impl Source {
                     at: self.at.clone(),
                 }
             }
-            Origin::File { path } => Reference::File {
-                path: PathBuf::from(scope.text(path)),
-                at: self.at.clone(),
-            },
+            Origin::File { path } => {
+                Reference::File { path: PathBuf::from(scope.text(path)), at: self.at.clone() }
+            }
         }
     }
 }
@@ -177,13 +153,8 @@ fn checked(node: &Node, target: &str, problems: &mut Problems) -> Option<String>
 fn resolve_filter(filter: &[(Key, Node)], scope: &Scope<'_>) -> BTreeMap<String, Vec<String>> {
     let labels = |node: &Node| -> Vec<String> {
         let node = scope.node(node);
-        let labels = one_or_more(&node)
-            .iter()
-            .filter_map(|value| value.content.label());
+        let labels = one_or_more(&node).iter().filter_map(|value| value.content.label());
         labels.map(|label| label.into_owned()).collect()
     };
-    filter
-        .iter()
-        .map(|(axis, node)| (axis.text.clone(), labels(node)))
-        .collect()
+    filter.iter().map(|(axis, node)| (axis.text.clone(), labels(node))).collect()
 }

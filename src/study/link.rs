@@ -18,18 +18,8 @@ use crate::diag::{Problem, Problems};
 use crate::kind::{Arity, Slot};
 
 /// Checks the references of all stages.
-pub(super) fn check(
-    stages: &[StageDraft<'_>],
-    axes: &Axes,
-    seed: u64,
-    dir: &Path,
-    problems: &mut Problems,
-) {
-    let by_id = stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| (s.decl.id.as_str(), i))
-        .collect();
+pub(super) fn check(stages: &[StageDraft<'_>], axes: &Axes, seed: u64, dir: &Path, problems: &mut Problems) {
+    let by_id = stages.iter().enumerate().map(|(i, s)| (s.decl.id.as_str(), i)).collect();
     let mut link = Link {
         stages,
         by_id,
@@ -88,11 +78,7 @@ impl Resolved {
 
 impl<'a, 'c> Link<'a, 'c> {
     pub(super) fn axes_of(&self, stage: &StageDraft<'_>) -> Vec<&'a Axis> {
-        stage
-            .axes
-            .iter()
-            .map(|axis| &self.axes.drafts[*axis].axis)
-            .collect()
+        stage.axes.iter().map(|axis| &self.axes.drafts[*axis].axis).collect()
     }
 
     fn stage(&mut self, i: usize) {
@@ -100,11 +86,8 @@ impl<'a, 'c> Link<'a, 'c> {
         let id = &stage.decl.id;
         let slots = stage.kind.filter(|kind| !kind.open).map(|kind| kind.inputs);
         for input in &stage.decl.inputs {
-            let resolved: Vec<Resolved> = input
-                .sources
-                .iter()
-                .map(|source| self.resolve(i, source))
-                .collect();
+            let resolved: Vec<Resolved> =
+                input.sources.iter().map(|source| self.resolve(i, source)).collect();
             let slot = slots.map(|slots| slots.iter().find(|slot| slot.name == input.slot));
             match slot {
                 // Slots of open kinds take any number of files.
@@ -113,21 +96,13 @@ impl<'a, 'c> Link<'a, 'c> {
                 Some(None) => self.unknown_slot(input, stage, slots.unwrap_or_default()),
             }
         }
-        let filled = |slot: &Slot| {
-            stage
-                .decl
-                .inputs
-                .iter()
-                .any(|input| input.slot == slot.name)
-        };
+        let filled = |slot: &Slot| stage.decl.inputs.iter().any(|input| input.slot == slot.name);
         for slot in slots.unwrap_or_default() {
             if slot.arity != Arity::Optional && !filled(slot) && stage.whole {
                 let message = format!("stage `{id}` has nothing in slot `{}`", slot.name);
                 self.problems.push(
-                    Problem::at(stage.decl.at.clone(), message).expected(format!(
-                        "`inputs: {{{}: STAGE.OUTPUT}}`: {}",
-                        slot.name, slot.doc
-                    )),
+                    Problem::at(stage.decl.at.clone(), message)
+                        .expected(format!("`inputs: {{{}: STAGE.OUTPUT}}`: {}", slot.name, slot.doc)),
                 );
             }
         }
@@ -140,9 +115,7 @@ impl<'a, 'c> Link<'a, 'c> {
         let names: Vec<&str> = slots.iter().map(|slot| slot.name).collect();
         self.problems.push(match &names[..] {
             [] => problem.hint("it takes no inputs"),
-            _ => problem
-                .expected(fields::one_of(&names))
-                .did_you_mean(&input.slot, names),
+            _ => problem.expected(fields::one_of(&names)).did_you_mean(&input.slot, names),
         });
     }
 
@@ -156,10 +129,7 @@ impl<'a, 'c> Link<'a, 'c> {
             .collect();
         columns.sort_unstable();
         columns.dedup();
-        let mut resolved = Resolved {
-            columns,
-            leads: BTreeMap::new(),
-        };
+        let mut resolved = Resolved { columns, leads: BTreeMap::new() };
         if source.axes().is_empty() {
             let lead = self.follow(consumer, source, &[]);
             resolved.leads.insert(Vec::new(), lead);
@@ -183,18 +153,10 @@ impl<'a, 'c> Link<'a, 'c> {
             .zip(row)
             .filter_map(|(axis, i)| Some((axis.name.as_str(), axis.points.get(*i as usize)?)))
             .collect();
-        let scope = Scope {
-            values,
-            seed: self.seed,
-        };
+        let scope = Scope { values, seed: self.seed };
         match source.resolve(&scope) {
             Reference::File { path, .. } => self.file(&path.to_string_lossy(), source),
-            Reference::Stage {
-                stage,
-                output,
-                filter,
-                ..
-            } => {
+            Reference::Stage { stage, output, filter, .. } => {
                 let Some(&producer) = self.by_id.get(stage.as_str()) else {
                     self.unknown_stage(&stage, &output, source);
                     return Lead::Unknown;
@@ -216,9 +178,7 @@ impl<'a, 'c> Link<'a, 'c> {
                     return Lead::Unknown;
                 }
                 let producer_axes = self.axes_of(found);
-                let matcher = self
-                    .matchers
-                    .make(&axes, &found.decl, &producer_axes, &filter);
+                let matcher = self.matchers.make(&axes, &found.decl, &producer_axes, &filter);
                 Lead::Stage { producer, matcher }
             }
         }
@@ -257,20 +217,14 @@ impl<'a, 'c> Link<'a, 'c> {
                 }
                 continue;
             }
-            sound &= self
-                .axes
-                .named(axis, &scope.node(node), self.problems)
-                .sound;
+            sound &= self.axes.named(axis, &scope.node(node), self.problems).sound;
         }
         sound
     }
 
     fn foreign_axis(&mut self, key: &Key, producer: &StageDraft<'_>) {
         let id = &producer.decl.id;
-        let message = format!(
-            "`where` names `{}`, but stage `{id}` does not go over it",
-            key.text
-        );
+        let message = format!("`where` names `{}`, but stage `{id}` does not go over it", key.text);
         let names: Vec<&str> = producer.decl.over.iter().map(String::as_str).collect();
         let problem = Problem::at(key.at.clone(), message);
         self.problems.push(match &names[..] {

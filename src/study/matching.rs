@@ -41,30 +41,20 @@ pub struct Matchers {
 impl Matcher {
     /// Positions in [`Study::points`] of the producer, ascending, for a point of the consumer.
     pub fn producers(&self, point: &Point) -> &[usize] {
-        let key: Option<Vec<u32>> = self
-            .shared
-            .iter()
-            .map(|shared| shared.by_label.get(point.get(&shared.axis)?).copied())
-            .collect();
-        key.and_then(|key| self.groups.get(&key))
-            .map_or(&[], Vec::as_slice)
+        let key: Option<Vec<u32>> =
+            self.shared.iter().map(|shared| shared.by_label.get(point.get(&shared.axis)?).copied()).collect();
+        key.and_then(|key| self.groups.get(&key)).map_or(&[], Vec::as_slice)
     }
 
     /// The same for a row of the consumer's tuples.
     pub(super) fn for_row(&self, row: &[u32]) -> &[usize] {
-        let key: Vec<u32> = self
-            .shared
-            .iter()
-            .map(|shared| row[shared.column])
-            .collect();
+        let key: Vec<u32> = self.shared.iter().map(|shared| row[shared.column]).collect();
         self.groups.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// The shared axes and their columns in the consumer's rows.
     pub(super) fn shared(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.shared
-            .iter()
-            .map(|shared| (shared.axis.as_str(), shared.column))
+        self.shared.iter().map(|shared| (shared.axis.as_str(), shared.column))
     }
 }
 
@@ -78,12 +68,7 @@ impl Matchers {
         producer: &StageDecl,
         filter: &BTreeMap<String, Vec<String>>,
     ) -> Matcher {
-        self.make(
-            &study.axes_of(consumer),
-            producer,
-            &study.axes_of(producer),
-            filter,
-        )
+        self.make(&study.axes_of(consumer), producer, &study.axes_of(producer), filter)
     }
 
     /// The same from the axes of both, in the study's order.
@@ -97,9 +82,7 @@ impl Matchers {
         let shared: Vec<Shared> = consumer_axes
             .iter()
             .enumerate()
-            .filter(|(_, axis)| {
-                producer.over.contains(&axis.name) && !filter.contains_key(&axis.name)
-            })
+            .filter(|(_, axis)| producer.over.contains(&axis.name) && !filter.contains_key(&axis.name))
             .map(|(column, axis)| Shared {
                 axis: axis.name.clone(),
                 column,
@@ -112,10 +95,7 @@ impl Matchers {
             .groups
             .entry(key)
             .or_insert_with(|| Arc::new(group(producer, producer_axes, &shared, filter)));
-        Matcher {
-            groups: Arc::clone(groups),
-            shared,
-        }
+        Matcher { groups: Arc::clone(groups), shared }
     }
 }
 
@@ -146,10 +126,7 @@ fn group(producer: &StageDecl, axes: &[&Axis], shared: &[Shared], filter: &Filte
         .collect();
     let mut groups = Groups::new();
     for (i, row) in producer.tuples.iter().enumerate() {
-        if kept
-            .iter()
-            .all(|(column, values)| values.binary_search(&row[*column]).is_ok())
-        {
+        if kept.iter().all(|(column, values)| values.binary_search(&row[*column]).is_ok()) {
             let key = key_columns.iter().map(|column| row[*column]).collect();
             groups.entry(key).or_default().push(i);
         }

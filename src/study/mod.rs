@@ -20,6 +20,7 @@ mod params;
 mod read;
 mod resources;
 mod scalar;
+mod schema;
 mod shape;
 mod space;
 mod stage;
@@ -33,3 +34,4 @@ pub use model::{
     Axis, AxisPoint, DeviceKind, Phase, Point, Reference, Resources, Settings, StageDecl, Study,
 };
 pub use read::{LoadError, load, parse};
+pub use schema::schema;

@@ -71,10 +71,7 @@ pub struct Point(
 impl Point {
     /// The label on an axis.
     pub fn get(&self, axis: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == axis)
-            .map(|(_, label)| label.as_str())
+        self.0.iter().find(|(name, _)| name == axis).map(|(_, label)| label.as_str())
     }
 }
 
@@ -159,9 +156,7 @@ pub struct StageDecl {
 }
 
 /// Where a stage computes.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
     /// The processor.
@@ -200,14 +195,7 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self {
-            cores: 1,
-            memory: None,
-            device: DeviceKind::Cpu,
-            gpus: 0,
-            gpu_memory: None,
-            time_s: None,
-        }
+        Self { cores: 1, memory: None, device: DeviceKind::Cpu, gpus: 0, gpu_memory: None, time_s: None }
     }
 }
 
@@ -279,29 +267,15 @@ impl Study {
                 Some((axis.name.as_str(), axis.points.get(position as usize)?))
             })
             .collect();
-        let scope = Scope {
-            values,
-            seed: self.seed,
-        };
+        let scope = Scope { values, seed: self.seed };
         let (params, tuning) = stage.params.split(&scope, stage.tuning);
-        let inputs = stage
-            .inputs
-            .iter()
-            .map(|input| (input.slot.clone(), input.resolve(&scope)))
-            .collect();
-        Settings {
-            params,
-            tuning,
-            inputs,
-        }
+        let inputs = stage.inputs.iter().map(|input| (input.slot.clone(), input.resolve(&scope))).collect();
+        Settings { params, tuning, inputs }
     }
 
     /// The axes a stage goes over, in the study's order.
     pub(super) fn axes_of(&self, stage: &StageDecl) -> Vec<&Axis> {
         // `over` is kept in the study's axis order, so one pass over the axes finds them all.
-        self.axes
-            .iter()
-            .filter(|axis| stage.over.contains(&axis.name))
-            .collect()
+        self.axes.iter().filter(|axis| stage.over.contains(&axis.name)).collect()
     }
 }

@@ -69,11 +69,7 @@ impl Content {
     /// (plain on a tie), so that 1000 and 1e3 are both `1e3`. `None` for nothing, lists, mappings.
     pub(super) fn label(&self) -> Option<Cow<'_, str>> {
         let shorter = |plain: String, exponent: String| {
-            if exponent.len() < plain.len() {
-                exponent
-            } else {
-                plain
-            }
+            if exponent.len() < plain.len() { exponent } else { plain }
         };
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
@@ -88,10 +84,7 @@ impl Content {
 impl Node {
     /// An empty mapping at a place.
     pub(super) fn empty_map(at: Location) -> Self {
-        Self {
-            content: Content::Map(Vec::new()),
-            at,
-        }
+        Self { content: Content::Map(Vec::new()), at }
     }
 
     /// The value under a key, if this is a mapping that has it. Linear: for small mappings only.
@@ -128,10 +121,9 @@ impl Node {
             Content::Float(value) => Value::from(*value),
             Content::Text(text) => Value::String(text.clone()),
             Content::Seq(items) => items.iter().map(Node::to_json).collect(),
-            Content::Map(entries) => entries
-                .iter()
-                .map(|(key, value)| (key.text.clone(), value.to_json()))
-                .collect(),
+            Content::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect()
+            }
         }
     }
 
@@ -145,11 +137,8 @@ impl Node {
         };
         match (&mut self.content, &over.content) {
             (Content::Map(lower), Content::Map(upper)) if !another_variant => {
-                let places: BTreeMap<String, usize> = lower
-                    .iter()
-                    .enumerate()
-                    .map(|(i, (k, _))| (k.text.clone(), i))
-                    .collect();
+                let places: BTreeMap<String, usize> =
+                    lower.iter().enumerate().map(|(i, (k, _))| (k.text.clone(), i)).collect();
                 for (key, value) in upper {
                     match places.get(&key.text) {
                         Some(&place) => lower[place].1.merge(value),

@@ -30,11 +30,7 @@ impl Overrides {
         let mut overrides = Self::default();
         let file = Arc::new(PathBuf::from(FILE));
         for (i, text) in sets.iter().enumerate() {
-            let argument = Argument {
-                file: &file,
-                line: i + 1,
-                text,
-            };
+            let argument = Argument { file: &file, line: i + 1, text };
             if let Err(problem) = overrides.take(&argument, root, problems) {
                 problems.push(problem);
             }
@@ -42,12 +38,7 @@ impl Overrides {
         overrides
     }
 
-    fn take(
-        &mut self,
-        argument: &Argument<'_>,
-        root: &Node,
-        problems: &mut Problems,
-    ) -> Result<(), Problem> {
+    fn take(&mut self, argument: &Argument<'_>, root: &Node, problems: &mut Problems) -> Result<(), Problem> {
         let Some((target, value)) = argument.text.split_once('=') else {
             return Err(argument
                 .problem(0, "no `=` in it")
@@ -61,14 +52,9 @@ impl Overrides {
                 let problem = argument.problem(0, format!("unknown stage `{}`", shorten(stage)));
                 return Err(problem.did_you_mean(stage, stages));
             }
-            let value = argument
-                .value(start, value, problems)
-                .unwrap_or_else(|| argument.null());
+            let value = argument.value(start, value, problems).unwrap_or_else(|| argument.null());
             let node = argument.nest(stage.len() + 1, path, value)?;
-            self.params
-                .entry(stage.to_owned())
-                .or_insert_with(|| argument.null())
-                .merge(&node);
+            self.params.entry(stage.to_owned()).or_insert_with(|| argument.null()).merge(&node);
         } else if axes.contains(&target) {
             let listed = format!("[{value}]");
             // One column less: the bracket is ours.
@@ -102,16 +88,8 @@ struct Argument<'a> {
 impl Argument<'_> {
     /// The place of the character at a byte offset.
     fn at(&self, offset: usize) -> Location {
-        let column = self
-            .text
-            .get(..offset)
-            .map_or(0, |before| before.chars().count())
-            + 1;
-        Location {
-            file: Arc::clone(self.file),
-            line: self.line,
-            column,
-        }
+        let column = self.text.get(..offset).map_or(0, |before| before.chars().count()) + 1;
+        Location { file: Arc::clone(self.file), line: self.line, column }
     }
 
     fn problem(&self, offset: usize, message: impl Into<String>) -> Problem {
@@ -119,10 +97,7 @@ impl Argument<'_> {
     }
 
     fn null(&self) -> Node {
-        Node {
-            content: Content::Null,
-            at: self.at(0),
-        }
+        Node { content: Content::Null, at: self.at(0) }
     }
 
     /// Reads a value that starts at a byte offset of the argument.
@@ -160,14 +135,8 @@ impl Argument<'_> {
                 return Err(Problem::at(at, "a parameter name is missing"));
             }
             end = (end - name.len()).saturating_sub(1);
-            let key = Key {
-                text: name.to_owned(),
-                at: at.clone(),
-            };
-            node = Node {
-                content: Content::Map(vec![(key, node)]),
-                at,
-            };
+            let key = Key { text: name.to_owned(), at: at.clone() };
+            node = Node { content: Content::Map(vec![(key, node)]), at };
         }
         Ok(node)
     }

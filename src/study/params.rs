@@ -32,9 +32,7 @@ impl Params {
     pub(super) fn resolve(&self, scope: &Scope<'_>) -> Node {
         let mut node = self.base.clone();
         for overlay in &self.overlays {
-            let over = scope
-                .axis(&overlay.axis)
-                .and_then(|p| overlay.by_label.get(&p.label));
+            let over = scope.axis(&overlay.axis).and_then(|p| overlay.by_label.get(&p.label));
             if let Some(over) = over {
                 node.merge(over);
             }
@@ -50,18 +48,14 @@ impl Params {
         let Value::Object(all) = self.resolve(scope).to_json() else {
             return (Value::Object(Map::new()), Value::Object(Map::new()));
         };
-        let (aside, kept): (Map<_, _>, Map<_, _>) = all
-            .into_iter()
-            .partition(|(key, _)| tuning.contains(&key.as_str()));
+        let (aside, kept): (Map<_, _>, Map<_, _>) =
+            all.into_iter().partition(|(key, _)| tuning.contains(&key.as_str()));
         (Value::Object(kept), Value::Object(aside))
     }
 
     /// Every tree that contributes.
     pub(super) fn trees(&self) -> impl Iterator<Item = &Node> {
-        let overlays = self
-            .overlays
-            .iter()
-            .flat_map(|overlay| overlay.by_label.values());
+        let overlays = self.overlays.iter().flat_map(|overlay| overlay.by_label.values());
         std::iter::once(&self.base).chain(overlays).chain(&self.top)
     }
 

@@ -17,9 +17,7 @@ use crate::kind::Catalog;
 /// Version of the format that this reads.
 const VERSION: i128 = 1;
 
-const KEYS: &[&str] = &[
-    "version", "study", "title", "seed", "axes", "exclude", "include", "stages",
-];
+const KEYS: &[&str] = &["version", "study", "title", "seed", "axes", "exclude", "include", "stages"];
 
 /// Why a study could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +37,13 @@ pub enum LoadError {
 
 /// Loads a study file; `sets` are the arguments of `--set`.
 pub fn load(path: &Path, catalog: &Catalog, sets: &[String]) -> Result<Study, LoadError> {
-    let io = |source| LoadError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| LoadError::Io { path: path.to_owned(), source };
     // Before reading: a device or a disk image named by mistake would fill the memory.
     let size = std::fs::metadata(path).map_err(io)?.len();
     if size > yaml::MAX_BYTES as u64 {
         let found = format!("the file is too large: {} MiB", size >> 20);
         let expected = format!("{} MiB", yaml::MAX_BYTES >> 20);
-        return Err(LoadError::Invalid(Problems(vec![
-            Problem::new(found).expected(expected),
-        ])));
+        return Err(LoadError::Invalid(Problems(vec![Problem::new(found).expected(expected)])));
     }
     let bytes = std::fs::read(path).map_err(io)?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -64,21 +57,12 @@ fn not_utf8(path: &Path, valid: &[u8]) -> Problem {
     let line = valid.iter().filter(|b| **b == b'\n').count() + 1;
     let start = valid.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
     let column = String::from_utf8_lossy(&valid[start..]).chars().count() + 1;
-    let at = Location {
-        file: Arc::new(path.to_owned()),
-        line,
-        column,
-    };
+    let at = Location { file: Arc::new(path.to_owned()), line, column };
     Problem::at(at, "the file is not UTF-8 text").hint("save it as UTF-8")
 }
 
 /// Reads the text of a study file; files that it names are looked for beside `path`.
-pub fn parse(
-    path: &Path,
-    text: &str,
-    catalog: &Catalog,
-    sets: &[String],
-) -> Result<Study, Problems> {
+pub fn parse(path: &Path, text: &str, catalog: &Catalog, sets: &[String]) -> Result<Study, Problems> {
     let mut problems = Problems::default();
     let file = Arc::new(path.to_owned());
     let study = yaml::parse(&file, text, &mut problems)
@@ -92,11 +76,7 @@ pub fn parse(
 /// Quotes the lines at fault, each from its own source.
 fn quoted(mut problems: Problems, text: &str, sets: &[String]) -> Problems {
     for problem in &mut problems.0 {
-        if let Some(at) = problem
-            .at
-            .as_ref()
-            .filter(|at| at.file.as_os_str() == overrides::FILE)
-        {
+        if let Some(at) = problem.at.as_ref().filter(|at| at.file.as_os_str() == overrides::FILE) {
             problem.excerpt = at.line.checked_sub(1).and_then(|i| sets.get(i)).cloned();
         }
     }
@@ -118,20 +98,11 @@ fn read(
         let expected = VERSION.to_string();
         problems.push(mismatch(node, "`version`", &expected));
     }
-    let name = fields
-        .require("study", problems)
-        .and_then(|node| study_name(node, problems));
-    let title = fields
-        .get("title")
-        .and_then(|node| text(node, "`title`", problems));
+    let name = fields.require("study", problems).and_then(|node| study_name(node, problems));
+    let title = fields.get("title").and_then(|node| text(node, "`title`", problems));
     let seed = set.seed.as_ref().or_else(|| fields.get("seed"));
     let seed = seed.and_then(|node| {
-        fields::integer(
-            node,
-            "`seed`",
-            "an integer from 0 to 18446744073709551615",
-            problems,
-        )
+        fields::integer(node, "`seed`", "an integer from 0 to 18446744073709551615", problems)
     });
     let seed: u64 = seed.unwrap_or(0);
     let mut axes = Axes::read(fields.get("axes"), &set.axes, problems);
@@ -145,11 +116,7 @@ fn read(
     link::check(&stages, &axes, seed, &dir, problems);
     validate::check(&stages, &axes, seed, problems);
     unused_axes(&stages, &axes, problems);
-    let by_id = stages
-        .iter()
-        .enumerate()
-        .map(|(i, stage)| (stage.decl.id.clone(), i))
-        .collect();
+    let by_id = stages.iter().enumerate().map(|(i, stage)| (stage.decl.id.clone(), i)).collect();
     Some(Study {
         name: name?,
         title: title.map(str::to_owned),
@@ -189,10 +156,7 @@ fn read_stages<'c>(
     if entries.is_empty() {
         problems.push(Problem::at(node.at.clone(), "`stages` is empty"));
     }
-    let ids: BTreeMap<&str, ()> = entries
-        .iter()
-        .map(|(key, _)| (key.text.as_str(), ()))
-        .collect();
+    let ids: BTreeMap<&str, ()> = entries.iter().map(|(key, _)| (key.text.as_str(), ())).collect();
     let mut overlays: BTreeMap<&str, BTreeMap<usize, BTreeMap<String, Node>>> = BTreeMap::new();
     for (axis, draft) in axes.drafts.iter().enumerate() {
         for params in &draft.params {
@@ -207,16 +171,8 @@ fn read_stages<'c>(
             of_axis.insert(params.label.clone(), params.node.clone());
         }
     }
-    let context = Context {
-        catalog,
-        axes,
-        overlays: &overlays,
-        set: &set.params,
-    };
-    entries
-        .iter()
-        .map(|(id, node)| context.read(id, node, problems))
-        .collect()
+    let context = Context { catalog, axes, overlays: &overlays, set: &set.params };
+    entries.iter().map(|(id, node)| context.read(id, node, problems)).collect()
 }
 
 /// An axis that no stage goes over does nothing: a slip more often than a wish.

@@ -22,13 +22,7 @@ const SIZES: &[(&str, f64)] = &[
 ];
 
 /// Units of times, in seconds.
-const TIMES: &[(&str, f64)] = &[
-    ("ms", 1e-3),
-    ("s", 1.0),
-    ("min", 60.0),
-    ("h", 3600.0),
-    ("d", 86_400.0),
-];
+const TIMES: &[(&str, f64)] = &[("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)];
 
 /// Reads `resources`; absent values have their defaults.
 pub(super) fn read(node: &Node, stage: &str, problems: &mut Problems) -> Resources {
@@ -43,21 +37,11 @@ pub(super) fn read(node: &Node, stage: &str, problems: &mut Problems) -> Resourc
     if let Some(node) = fields.get("device") {
         read.device = device(node, problems).unwrap_or_default();
     }
-    read.memory = fields
-        .get("memory")
-        .and_then(|node| size(node, "memory", problems));
-    read.gpu_memory = fields
-        .get("gpu_memory")
-        .and_then(|node| size(node, "gpu_memory", problems));
-    read.time_s = fields.get("time").and_then(|node| {
-        quantity(
-            node,
-            "time",
-            TIMES,
-            "a time such as `90s`, `10min`, `2h`",
-            problems,
-        )
-    });
+    read.memory = fields.get("memory").and_then(|node| size(node, "memory", problems));
+    read.gpu_memory = fields.get("gpu_memory").and_then(|node| size(node, "gpu_memory", problems));
+    read.time_s = fields
+        .get("time")
+        .and_then(|node| quantity(node, "time", TIMES, "a time such as `90s`, `10min`, `2h`", problems));
     let on_gpu = read.device == DeviceKind::Cuda;
     read.gpus = u32::from(on_gpu);
     if let Some(node) = fields.get("gpus") {
@@ -65,11 +49,7 @@ pub(super) fn read(node: &Node, stage: &str, problems: &mut Problems) -> Resourc
     }
     for key in ["gpus", "gpu_memory"] {
         let asked = match fields.get(key) {
-            Some(Node {
-                content: Content::Int(0),
-                ..
-            })
-            | None => continue,
+            Some(Node { content: Content::Int(0), .. }) | None => continue,
             Some(node) => node,
         };
         if !on_gpu {
@@ -138,15 +118,10 @@ fn quantity(
     };
     let digits = written.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.');
     let unit = written[digits.len()..].trim_start();
-    let factor = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, factor)| *factor);
+    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     match (digits.parse::<f64>(), factor) {
-        (Ok(value), Some(factor)) if plain && value > 0.0 && value.is_finite() => {
-            Some(value * factor)
-        }
+        (Ok(value), Some(factor)) if plain && value > 0.0 && value.is_finite() => Some(value * factor),
         (Ok(_), None) => {
             problems.push(match nearest_unit(unit, units) {
                 Some(near) => problem.hint(format!("did you mean `{digits}{near}`?")),
@@ -164,27 +139,14 @@ fn quantity(
 /// The unit that was probably meant: same letters in another case, or what stands before a slip.
 fn nearest_unit<'u>(written: &str, units: &[(&'u str, f64)]) -> Option<&'u str> {
     let letters = written.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
-    let aliases = [
-        ("sec", "s"),
-        ("seconds", "s"),
-        ("m", "min"),
-        ("minutes", "min"),
-        ("hours", "h"),
-    ];
-    let meant = aliases
-        .iter()
-        .find(|(alias, _)| *alias == letters)
-        .map_or(letters, |(_, unit)| unit);
+    let aliases = [("sec", "s"), ("seconds", "s"), ("m", "min"), ("minutes", "min"), ("hours", "h")];
+    let meant = aliases.iter().find(|(alias, _)| *alias == letters).map_or(letters, |(_, unit)| unit);
     let names = || units.iter().map(|(name, _)| *name);
-    names()
-        .find(|name| name.eq_ignore_ascii_case(meant))
-        .or_else(|| {
-            names().find(|name| {
-                name.chars().next() == meant.chars().next()
-                    && meant.len() == 1
-                    && name.ends_with("iB")
-            })
+    names().find(|name| name.eq_ignore_ascii_case(meant)).or_else(|| {
+        names().find(|name| {
+            name.chars().next() == meant.chars().next() && meant.len() == 1 && name.ends_with("iB")
         })
+    })
 }
 
 #[cfg(test)]
@@ -195,25 +157,14 @@ mod tests {
     use std::sync::Arc;
 
     fn node(content: Content) -> Node {
-        let at = Location {
-            file: Arc::new(PathBuf::from("f")),
-            line: 1,
-            column: 1,
-        };
+        let at = Location { file: Arc::new(PathBuf::from("f")), line: 1, column: 1 };
         Node { content, at }
     }
 
-    fn told(
-        read: impl Fn(&Node, &mut Problems) -> Option<f64>,
-        text: &str,
-    ) -> (Option<f64>, String) {
+    fn told(read: impl Fn(&Node, &mut Problems) -> Option<f64>, text: &str) -> (Option<f64>, String) {
         let mut problems = Problems::default();
         let read = read(&node(Content::Text(text.into())), &mut problems);
-        let hint = problems
-            .0
-            .first()
-            .and_then(|p| p.hint.clone())
-            .unwrap_or_default();
+        let hint = problems.0.first().and_then(|p| p.hint.clone()).unwrap_or_default();
         assert_eq!(read.is_none(), !problems.is_empty());
         (read, hint)
     }
@@ -227,9 +178,7 @@ mod tests {
         assert_eq!(size("2GB?"), (None, "did you mean `2GB`?".into()));
         assert_eq!(size("2gib"), (None, "did you mean `2GiB`?".into()));
         assert_eq!(size("2G"), (None, "did you mean `2GiB`?".into()));
-        for bad in [
-            "", "GiB", "-2GiB", "0GiB", "1e3GiB", "99999TiB", "2..0GiB", "½GiB", "infGiB",
-        ] {
+        for bad in ["", "GiB", "-2GiB", "0GiB", "1e3GiB", "99999TiB", "2..0GiB", "½GiB", "infGiB"] {
             assert_eq!(size(bad).0, None, "{bad}");
         }
         let time = |text| told(|n, p| quantity(n, "time", TIMES, "a time", p), text);

@@ -122,9 +122,7 @@ pub(super) fn hint(text: &str, wanted: Wanted) -> Option<String> {
                 let value = bare.trim_start_matches(['+', '-']).trim_start_matches('0');
                 let value = if value.is_empty() { "0" } else { value };
                 let sign = if bare.starts_with('-') { "-" } else { "" };
-                return Some(format!(
-                    "a number has no leading zeros: write `{sign}{value}`"
-                ));
+                return Some(format!("a number has no leading zeros: write `{sign}{value}`"));
             }
             let readable = matches!(number(&bare), Some(Ok(_)));
             match (readable, bare == text) {
@@ -164,13 +162,7 @@ mod tests {
         ] {
             assert_eq!(plain(written), Ok(content), "{written}");
         }
-        for written in [
-            "18446744073709551616",
-            "-9223372036854775809",
-            "1e999",
-            ".inf",
-            "-.INF",
-        ] {
+        for written in ["18446744073709551616", "-9223372036854775809", "1e999", ".inf", "-.INF"] {
             assert!(plain(written).is_err(), "{written}");
         }
     }
@@ -209,19 +201,10 @@ mod tests {
 
     #[test]
     fn hints_say_what_to_write() {
-        assert_eq!(
-            hint("yes", Wanted::Bool).as_deref(),
-            Some("write `true`, without quotes")
-        );
+        assert_eq!(hint("yes", Wanted::Bool).as_deref(), Some("write `true`, without quotes"));
         let number = |text| hint(text, Wanted::Number);
-        assert_eq!(
-            number("-010").as_deref(),
-            Some("a number has no leading zeros: write `-10`")
-        );
-        assert_eq!(
-            number("1_000").as_deref(),
-            Some("write `1000`, without underscores")
-        );
+        assert_eq!(number("-010").as_deref(), Some("a number has no leading zeros: write `-10`"));
+        assert_eq!(number("1_000").as_deref(), Some("write `1000`, without underscores"));
         assert_eq!(number("5").as_deref(), Some("write `5`, without quotes"));
         assert_eq!(number("five"), None);
     }

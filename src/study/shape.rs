@@ -39,10 +39,7 @@ impl<'s> Shape<'s> {
     /// The properties it names.
     pub(super) fn properties(&self) -> Vec<&'s str> {
         let properties = self.object.get("properties").and_then(Value::as_object);
-        properties
-            .into_iter()
-            .flat_map(|p| p.keys().map(String::as_str))
-            .collect()
+        properties.into_iter().flat_map(|p| p.keys().map(String::as_str)).collect()
     }
 
     /// The schema of a property.
@@ -52,16 +49,8 @@ impl<'s> Shape<'s> {
 
     /// The branches of `oneOf` or `anyOf`.
     pub(super) fn branches(&self) -> Option<Vec<Option<Self>>> {
-        let list = self
-            .object
-            .get("oneOf")
-            .or_else(|| self.object.get("anyOf"))?
-            .as_array()?;
-        Some(
-            list.iter()
-                .map(|branch| Self::of(self.root, branch))
-                .collect(),
-        )
+        let list = self.object.get("oneOf").or_else(|| self.object.get("anyOf"))?.as_array()?;
+        Some(list.iter().map(|branch| Self::of(self.root, branch)).collect())
     }
 
     /// Whether it takes nothing but `null`: the empty half of an `Option`.
@@ -77,28 +66,17 @@ impl<'s> Shape<'s> {
         if let Some(list) = self.object.get("enum") {
             return list.as_array()?.iter().map(Value::as_str).collect();
         }
-        let branches = self
-            .branches()?
-            .into_iter()
-            .flatten()
-            .filter(|branch| !branch.is_null());
+        let branches = self.branches()?.into_iter().flatten().filter(|branch| !branch.is_null());
         let texts: Option<Vec<_>> = branches.map(|branch| branch.texts()).collect();
-        texts
-            .map(|texts| texts.concat())
-            .filter(|texts| !texts.is_empty())
+        texts.map(|texts| texts.concat()).filter(|texts| !texts.is_empty())
     }
 
     /// The property that tells the branches of a tagged enum apart, and its value in each branch
     /// (`None` for a branch that takes nothing).
     pub(super) fn tags(&self) -> Option<(&'s str, Vec<Option<&'s str>>)> {
         let branches = self.branches()?;
-        let constant = |branch: &Self, name: &str| {
-            branch
-                .property(name)?
-                .object
-                .get("const")
-                .and_then(Value::as_str)
-        };
+        let constant =
+            |branch: &Self, name: &str| branch.property(name)?.object.get("const").and_then(Value::as_str);
         let first = branches.iter().flatten().find(|branch| !branch.is_null())?;
         let tag = first.properties().into_iter().find(|name| {
             branches.iter().all(|branch| {
@@ -120,10 +98,7 @@ impl<'s> Shape<'s> {
             return format!("a mapping whose `{tag}` is {}", one_of(&values));
         }
         if let Some(branches) = self.branches() {
-            let branches = branches
-                .into_iter()
-                .flatten()
-                .filter(|branch| !branch.is_null());
+            let branches = branches.into_iter().flatten().filter(|branch| !branch.is_null());
             let words: Vec<String> = branches.map(|branch| branch.describe(found)).collect();
             return words.join(", or ");
         }
@@ -144,11 +119,7 @@ impl<'s> Shape<'s> {
                 _ => "a mapping".to_owned(),
             })
             .collect();
-        if words.is_empty() {
-            "another value".into()
-        } else {
-            words.join(", or ")
-        }
+        if words.is_empty() { "another value".into() } else { words.join(", or ") }
     }
 
     fn describe_list(&self) -> String {

@@ -38,11 +38,7 @@ impl Tuples {
         let mut rows: Vec<&[u32]> = self.iter().collect();
         rows.sort_unstable();
         rows.dedup();
-        Self {
-            width: self.width,
-            len: rows.len(),
-            data: rows.concat(),
-        }
+        Self { width: self.width, len: rows.len(), data: rows.concat() }
     }
 }
 
@@ -83,13 +79,8 @@ impl Space {
         axes: &[usize],
         only: &BTreeMap<usize, Vec<u32>>,
     ) -> Result<Tuples, TooMuch> {
-        let rows = Tuples {
-            width: axes.len(),
-            ..Tuples::default()
-        };
-        let others = (0..self.sizes.len())
-            .filter(|a| !axes.contains(a))
-            .collect();
+        let rows = Tuples { width: axes.len(), ..Tuples::default() };
+        let others = (0..self.sizes.len()).filter(|a| !axes.contains(a)).collect();
         let mut walk = Walk {
             space: self,
             axes,
@@ -135,11 +126,7 @@ impl Walk<'_> {
 
     fn step(&mut self, cost: usize) -> Result<(), TooMuch> {
         self.steps += cost;
-        if self.steps > MAX_STEPS {
-            Err(TooMuch::Exclusions)
-        } else {
-            Ok(())
-        }
+        if self.steps > MAX_STEPS { Err(TooMuch::Exclusions) } else { Ok(()) }
     }
 
     fn allowed(&self, axis: usize) -> Vec<u32> {
@@ -153,16 +140,11 @@ impl Walk<'_> {
     /// Extends the row over the next axis; `live` are the exclusions it still agrees with.
     fn product(&mut self, live: Vec<usize>) -> Result<(), TooMuch> {
         let Some(&axis) = self.axes.get(self.row.len()) else {
-            return if self.leaves_open(live)? {
-                self.keep()
-            } else {
-                Ok(())
-            };
+            return if self.leaves_open(live)? { self.keep() } else { Ok(()) };
         };
         let space = self.space;
-        let (free, bound): (Vec<usize>, Vec<usize>) = live
-            .iter()
-            .partition(|e| space.exclude[**e][axis].is_none());
+        let (free, bound): (Vec<usize>, Vec<usize>) =
+            live.iter().partition(|e| space.exclude[**e][axis].is_none());
         let mut by_value: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for e in bound {
             for v in space.exclude[e][axis].iter().flatten() {
@@ -199,8 +181,7 @@ impl Walk<'_> {
             return Ok(true);
         }
         let space = self.space;
-        let constrains =
-            |e: usize, others: &[usize]| others.iter().any(|a| space.exclude[e][*a].is_some());
+        let constrains = |e: usize, others: &[usize]| others.iter().any(|a| space.exclude[e][*a].is_some());
         if live.iter().any(|e| !constrains(*e, &self.others[depth..])) {
             return Ok(false);
         }
@@ -239,11 +220,9 @@ impl Walk<'_> {
         let values = match (&pattern[axis], self.only.get(&axis)) {
             (None, _) => self.allowed(axis),
             (Some(values), None) => values.clone(),
-            (Some(values), Some(only)) => values
-                .iter()
-                .copied()
-                .filter(|v| only.binary_search(v).is_ok())
-                .collect(),
+            (Some(values), Some(only)) => {
+                values.iter().copied().filter(|v| only.binary_search(v).is_ok()).collect()
+            }
         };
         for value in values {
             self.row.push(value);
@@ -267,10 +246,7 @@ mod tests {
 
     #[test]
     fn a_combination_goes_only_when_all_its_completions_are_excluded() {
-        let mut space = Space {
-            sizes: vec![2, 2, 3],
-            ..Space::default()
-        };
+        let mut space = Space { sizes: vec![2, 2, 3], ..Space::default() };
         space.exclude.push(vec![Some(vec![0]), Some(vec![1]), None]);
         assert_eq!(rows(&space, &[0, 1]), [[0, 0], [1, 0], [1, 1]]);
         assert_eq!(rows(&space, &[0]), [[0], [1]]);
@@ -284,36 +260,24 @@ mod tests {
     #[test]
     fn axes_left_out_cost_nothing() {
         // 40 axes of 1000 values: 10^120 combinations.
-        let mut space = Space {
-            sizes: vec![1000; 40],
-            ..Space::default()
-        };
+        let mut space = Space { sizes: vec![1000; 40], ..Space::default() };
         let mut pattern: Pattern = vec![None; 40];
         pattern[3] = Some(vec![7]);
         pattern[30] = Some(vec![1, 2]);
         space.exclude.push(pattern);
         assert_eq!(rows(&space, &[3]).len(), 1000);
-        assert_eq!(
-            space.project(&[0, 1, 2], &BTreeMap::new()),
-            Err(TooMuch::Points)
-        );
+        assert_eq!(space.project(&[0, 1, 2], &BTreeMap::new()), Err(TooMuch::Points));
     }
 
     fn pattern(axes: usize) -> impl Strategy<Value = Pattern> {
         let values = prop::collection::btree_set(0_u32..3, 1..3);
         prop::collection::vec(prop::option::of(values), axes).prop_map(|boxes| {
-            boxes
-                .into_iter()
-                .map(|b| b.map(|values| values.into_iter().collect()))
-                .collect()
+            boxes.into_iter().map(|b| b.map(|values| values.into_iter().collect())).collect()
         })
     }
 
     fn holds(pattern: &Pattern, row: &[u32]) -> bool {
-        pattern
-            .iter()
-            .zip(row)
-            .all(|(b, v)| b.as_ref().is_none_or(|values| values.contains(v)))
+        pattern.iter().zip(row).all(|(b, v)| b.as_ref().is_none_or(|values| values.contains(v)))
     }
 
     proptest! {

@@ -15,17 +15,7 @@ use super::template::{axes_in, visit_texts};
 use crate::diag::{Location, Problem, Problems};
 use crate::kind::{Catalog, Kind};
 
-const KEYS: &[&str] = &[
-    "phase",
-    "kind",
-    "over",
-    "only",
-    "inputs",
-    "params",
-    "resources",
-    "env",
-    "outputs",
-];
+const KEYS: &[&str] = &["phase", "kind", "over", "only", "inputs", "params", "resources", "env", "outputs"];
 
 /// A stage while the rest of the file is read.
 pub(super) struct StageDraft<'c> {
@@ -65,13 +55,9 @@ impl<'c> Context<'_, 'c> {
         };
         let mut stage = draft(id);
         stage.sound = true;
-        stage.decl.phase = fields
-            .require("phase", problems)
-            .and_then(|node| phase(node, problems))
-            .unwrap_or(Phase::C);
-        stage.kind = fields
-            .require("kind", problems)
-            .and_then(|node| self.kind(node, problems));
+        stage.decl.phase =
+            fields.require("phase", problems).and_then(|node| phase(node, problems)).unwrap_or(Phase::C);
+        stage.kind = fields.require("kind", problems).and_then(|node| self.kind(node, problems));
         if let Some(kind) = stage.kind {
             stage.decl.kind = kind.name.to_owned();
             stage.decl.tuning = kind.tuning;
@@ -119,17 +105,13 @@ impl<'c> Context<'_, 'c> {
         };
         for item in items {
             let found = text(item, "an axis in `over`", problems).and_then(|name| {
-                let key = Key {
-                    text: name.to_owned(),
-                    at: item.at.clone(),
-                };
+                let key = Key { text: name.to_owned(), at: item.at.clone() };
                 self.axes.position(&key, "`over`", problems)
             });
             match found {
                 None => stage.sound = false,
                 Some(axis) if stage.axes.contains(&axis) => {
-                    let message =
-                        format!("`over` names `{}` twice", self.axes.drafts[axis].axis.name);
+                    let message = format!("`over` names `{}` twice", self.axes.drafts[axis].axis.name);
                     problems.push(Problem::at(item.at.clone(), message));
                 }
                 Some(axis) => stage.axes.push(axis),
@@ -142,19 +124,12 @@ impl<'c> Context<'_, 'c> {
     }
 
     /// `only`, and the points that `over` and `only` leave.
-    fn read_points(
-        &self,
-        fields: &Fields<'_>,
-        stage: &mut StageDraft<'_>,
-        problems: &mut Problems,
-    ) {
+    fn read_points(&self, fields: &Fields<'_>, stage: &mut StageDraft<'_>, problems: &mut Problems) {
         let id = stage.decl.id.clone();
         let mut only = BTreeMap::new();
         let mut retired = false;
         let node = fields.get("only");
-        let entries = node
-            .and_then(|node| mapping(node, "`only`", problems))
-            .unwrap_or_default();
+        let entries = node.and_then(|node| mapping(node, "`only`", problems)).unwrap_or_default();
         for (key, values) in entries {
             let Some(axis) = self.axes.position(key, "`only`", problems) else {
                 stage.sound = false;
@@ -195,23 +170,13 @@ impl<'c> Context<'_, 'c> {
         }
     }
 
-    fn read_params(
-        &self,
-        fields: &Fields<'_>,
-        stage: &mut StageDraft<'_>,
-        problems: &mut Problems,
-    ) {
+    fn read_params(&self, fields: &Fields<'_>, stage: &mut StageDraft<'_>, problems: &mut Problems) {
         if let Some(node) = fields.get("params")
             && mapping(node, "`params`", problems).is_some()
         {
             stage.decl.params.base = node.clone();
         }
-        for (axis, by_label) in self
-            .overlays
-            .get(stage.decl.id.as_str())
-            .into_iter()
-            .flatten()
-        {
+        for (axis, by_label) in self.overlays.get(stage.decl.id.as_str()).into_iter().flatten() {
             let draft = &self.axes.drafts[*axis];
             if stage.axes.contains(axis) {
                 let (axis, by_label) = (draft.axis.name.clone(), by_label.clone());
@@ -275,12 +240,7 @@ impl<'c> Context<'_, 'c> {
         stage.sound &= sound;
     }
 
-    fn read_outputs(
-        &self,
-        fields: &Fields<'_>,
-        stage: &mut StageDraft<'_>,
-        problems: &mut Problems,
-    ) {
+    fn read_outputs(&self, fields: &Fields<'_>, stage: &mut StageDraft<'_>, problems: &mut Problems) {
         let Some(kind) = stage.kind else {
             return;
         };
@@ -297,9 +257,7 @@ impl<'c> Context<'_, 'c> {
             problems.push(Problem::at(node.at.clone(), message).hint(hint));
         }
         let outputs = kind.outputs.iter();
-        stage.decl.outputs = outputs
-            .map(|output| (output.name.to_owned(), output.file.to_owned()))
-            .collect();
+        stage.decl.outputs = outputs.map(|output| (output.name.to_owned(), output.file.to_owned())).collect();
     }
 }
 
@@ -314,21 +272,11 @@ fn draft<'c>(id: &Key) -> StageDraft<'c> {
         env: Vec::new(),
         at: id.at.clone(),
         tuples: Tuples::default(),
-        params: Params {
-            base: Node::empty_map(id.at.clone()),
-            overlays: Vec::new(),
-            top: None,
-        },
+        params: Params { base: Node::empty_map(id.at.clone()), overlays: Vec::new(), top: None },
         inputs: Vec::new(),
         tuning: &[],
     };
-    StageDraft {
-        decl,
-        kind: None,
-        axes: Vec::new(),
-        sound: false,
-        whole: true,
-    }
+    StageDraft { decl, kind: None, axes: Vec::new(), sound: false, whole: true }
 }
 
 fn phase(node: &Node, problems: &mut Problems) -> Option<Phase> {
@@ -354,16 +302,9 @@ fn env(node: &Node, problems: &mut Problems) -> Vec<String> {
         let rest = |b: u8| b.is_ascii_alphabetic();
         let start = |b: u8| b.is_ascii_alphabetic() || b == b'_';
         if !is_name(name, start, rest) || name.contains('-') {
-            problems.push(mismatch(
-                item,
-                "a name in `env`",
-                "the name of an environment variable",
-            ));
+            problems.push(mismatch(item, "a name in `env`", "the name of an environment variable"));
         } else if names.iter().any(|known| known == name) {
-            problems.push(Problem::at(
-                item.at.clone(),
-                format!("`env` names `{name}` twice"),
-            ));
+            problems.push(Problem::at(item.at.clone(), format!("`env` names `{name}` twice")));
         } else {
             names.push(name.to_owned());
         }
@@ -397,10 +338,7 @@ fn outputs(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
             continue;
         }
         // `a//b` and `a/./b` are one file.
-        let plain: Vec<_> = file
-            .split('/')
-            .filter(|part| !matches!(*part, "" | "."))
-            .collect();
+        let plain: Vec<_> = file.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         let plain = plain.join("/");
         if let Some((other, name)) = clash(&files, &plain) {
             let message = format!("{what} is `{plain}`, but output `{name}` is `{other}`");
@@ -420,16 +358,9 @@ fn outputs(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
 fn clash<'m>(files: &'m BTreeMap<String, &'m str>, file: &str) -> Option<(&'m str, &'m str)> {
     let entry = |(file, name): (&'m String, &'m &'m str)| (file.as_str(), *name);
     let folders = file.match_indices('/').map(|(end, _)| &file[..end]);
-    let above = folders
-        .chain([file])
-        .find_map(|path| files.get_key_value(path));
+    let above = folders.chain([file]).find_map(|path| files.get_key_value(path));
     let within = format!("{file}/");
-    let below = || {
-        files
-            .range(within.clone()..)
-            .next()
-            .filter(|(path, _)| path.starts_with(&within))
-    };
+    let below = || files.range(within.clone()..).next().filter(|(path, _)| path.starts_with(&within));
     above.or_else(below).map(entry)
 }
 

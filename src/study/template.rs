@@ -64,9 +64,7 @@ pub(super) fn visit_texts<'n>(node: &'n Node, visit: &mut impl FnMut(&'n Node, &
     match &node.content {
         Content::Text(text) => visit(node, text),
         Content::Seq(items) => items.iter().for_each(|item| visit_texts(item, visit)),
-        Content::Map(entries) => entries
-            .iter()
-            .for_each(|(_, value)| visit_texts(value, visit)),
+        Content::Map(entries) => entries.iter().for_each(|(_, value)| visit_texts(value, visit)),
         Content::Null | Content::Bool(_) | Content::Int(_) | Content::Float(_) => {}
     }
 }
@@ -81,10 +79,7 @@ pub(super) struct Scope<'a> {
 
 impl Scope<'_> {
     pub(super) fn axis(&self, name: &str) -> Option<&AxisPoint> {
-        self.values
-            .iter()
-            .find(|(axis, _)| *axis == name)
-            .map(|(_, point)| *point)
+        self.values.iter().find(|(axis, _)| *axis == name).map(|(_, point)| *point)
     }
 
     /// The text with every placeholder replaced by its label. One that names no axis of this scope
@@ -108,18 +103,12 @@ impl Scope<'_> {
         let content = match &node.content {
             Content::Text(text) if text.contains('{') => self.content(text),
             Content::Seq(items) => Content::Seq(items.iter().map(|item| self.node(item)).collect()),
-            Content::Map(entries) => Content::Map(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.clone(), self.node(value)))
-                    .collect(),
-            ),
+            Content::Map(entries) => {
+                Content::Map(entries.iter().map(|(key, value)| (key.clone(), self.node(value))).collect())
+            }
             other => other.clone(),
         };
-        Node {
-            content,
-            at: node.at.clone(),
-        }
+        Node { content, at: node.at.clone() }
     }
 
     fn content(&self, text: &str) -> Content {
@@ -144,14 +133,8 @@ mod tests {
         assert_eq!(pieces("{axis.dose}"), [Axis("dose")]);
         assert_eq!(pieces("a{seed}b"), [Literal("a"), Seed, Literal("b")]);
         assert_eq!(pieces("{inputs.x} {seed"), [Literal("{inputs.x} {seed")]);
-        assert_eq!(
-            pieces("{{axis.v}}"),
-            [Literal("{"), Axis("v"), Literal("}")]
-        );
-        assert_eq!(
-            pieces("{axis.a{axis.b}é"),
-            [Literal("{axis.a"), Axis("b"), Literal("é")]
-        );
+        assert_eq!(pieces("{{axis.v}}"), [Literal("{"), Axis("v"), Literal("}")]);
+        assert_eq!(pieces("{axis.a{axis.b}é"), [Literal("{axis.a"), Axis("b"), Literal("é")]);
         assert_eq!(pieces(""), [Literal("")]);
     }
 }

@@ -25,23 +25,10 @@ pub(super) fn check(stages: &[StageDraft<'_>], axes: &Axes, seed: u64, problems:
         let Some(kind) = stage.kind else {
             continue;
         };
-        let compiled = compiled
-            .entry(kind.name)
-            .or_insert_with(|| Compiled::new(kind, problems))
-            .as_ref();
+        let compiled = compiled.entry(kind.name).or_insert_with(|| Compiled::new(kind, problems)).as_ref();
         if let Some(compiled) = compiled {
-            let axes = stage
-                .axes
-                .iter()
-                .map(|axis| &axes.drafts[*axis].axis)
-                .collect();
-            Stage {
-                stage,
-                axes,
-                seed,
-                compiled,
-            }
-            .check(problems);
+            let axes = stage.axes.iter().map(|axis| &axes.drafts[*axis].axis).collect();
+            Stage { stage, axes, seed, compiled }.check(problems);
         }
     }
 }
@@ -79,15 +66,13 @@ impl Stage<'_, '_> {
     fn check(&self, problems: &mut Problems) {
         let params = &self.stage.decl.params;
         let relevant = params.axes();
-        let columns: Vec<usize> = (0..self.axes.len())
-            .filter(|i| relevant.contains(self.axes[*i].name.as_str()))
-            .collect();
+        let columns: Vec<usize> =
+            (0..self.axes.len()).filter(|i| relevant.contains(self.axes[*i].name.as_str())).collect();
         let variants: BTreeSet<Vec<u32>> = if relevant.is_empty() {
             BTreeSet::from([Vec::new()])
         } else if self.stage.sound {
             let rows = self.stage.decl.tuples.iter();
-            rows.map(|row| columns.iter().map(|column| row[*column]).collect())
-                .collect()
+            rows.map(|row| columns.iter().map(|column| row[*column]).collect()).collect()
         } else {
             // A placeholder without a value has been reported; nothing to check against.
             return;
@@ -101,10 +86,7 @@ impl Stage<'_, '_> {
                 .zip(row)
                 .filter_map(|(axis, i)| Some((axis.name.as_str(), axis.points.get(*i as usize)?)))
                 .collect();
-            let node = params.resolve(&Scope {
-                values,
-                seed: self.seed,
-            });
+            let node = params.resolve(&Scope { values, seed: self.seed });
             let json = node.to_json();
             if self.compiled.validator.is_valid(&json) {
                 continue;
@@ -114,12 +96,7 @@ impl Stage<'_, '_> {
                 continue;
             }
             told += 1;
-            let wording = Wording::new(
-                &self.compiled.schema,
-                &node,
-                &self.stage.decl.kind,
-                problems,
-            );
+            let wording = Wording::new(&self.compiled.schema, &node, &self.stage.decl.kind, problems);
             let errors: Vec<_> = self.compiled.validator.iter_errors(&json).collect();
             for problem in wording.tell(&errors) {
                 match found.iter_mut().find(|(other, ..)| *other == problem) {
@@ -132,11 +109,7 @@ impl Stage<'_, '_> {
             // A mistake at every point is none of the points.
             let everywhere = count == told && wrong == variants.len();
             if !everywhere {
-                let more = if count > 1 || wrong > told {
-                    ", and at more points"
-                } else {
-                    ""
-                };
+                let more = if count > 1 || wrong > told { ", and at more points" } else { "" };
                 problem.message = format!("{} (at {first}{more})", problem.message);
             }
             problems.push(problem);

@@ -21,26 +21,13 @@ pub(super) struct Wording<'a> {
 }
 
 impl<'a> Wording<'a> {
-    pub(super) fn new(
-        schema: &'a Value,
-        tree: &'a Node,
-        kind: &'a str,
-        problems: &'a Problems,
-    ) -> Self {
-        Self {
-            schema,
-            tree,
-            kind,
-            problems,
-        }
+    pub(super) fn new(schema: &'a Value, tree: &'a Node, kind: &'a str, problems: &'a Problems) -> Self {
+        Self { schema, tree, kind, problems }
     }
 
     /// One problem per mistake.
     pub(super) fn tell(&self, errors: &[ValidationError<'_>]) -> Vec<Problem> {
-        errors
-            .iter()
-            .flat_map(|error| self.tell_one(error))
-            .collect()
+        errors.iter().flat_map(|error| self.tell_one(error)).collect()
     }
 
     fn tell_one(&self, error: &ValidationError<'_>) -> Vec<Problem> {
@@ -59,9 +46,7 @@ impl<'a> Wording<'a> {
             Violation::AdditionalProperties { unexpected } => {
                 let known = shape.map(|shape| shape.properties()).unwrap_or_default();
                 let unexpected = unexpected.iter();
-                unexpected
-                    .map(|key| self.unknown(node, &name, key, &known))
-                    .collect()
+                unexpected.map(|key| self.unknown(node, &name, key, &known)).collect()
             }
             Violation::Required { property } => {
                 let property = property.as_str().unwrap_or_default();
@@ -87,10 +72,7 @@ impl<'a> Wording<'a> {
                 let problem = self.wrong(node, &name, &expected());
                 vec![self.suggest(problem, node, shape)]
             }
-            _ => vec![Problem::at(
-                node.at.clone(),
-                format!("{name} does not fit: {error}"),
-            )],
+            _ => vec![Problem::at(node.at.clone(), format!("{name} does not fit: {error}"))],
         }
     }
 
@@ -133,9 +115,8 @@ impl<'a> Wording<'a> {
             };
         }
         let branches = shape.branches().unwrap_or_default();
-        let real: Vec<usize> = (0..branches.len())
-            .filter(|i| !branches[*i].is_some_and(|branch| branch.is_null()))
-            .collect();
+        let real: Vec<usize> =
+            (0..branches.len()).filter(|i| !branches[*i].is_some_and(|branch| branch.is_null())).collect();
         match real[..] {
             [only] if context.len() > only => self.tell(&context[only]),
             _ => vec![self.wrong(node, name, expected)],
@@ -149,10 +130,7 @@ impl<'a> Wording<'a> {
         } else if expected.starts_with("an integer") || expected.starts_with("a number") {
             with_hint(problem, node, Wanted::Number)
         } else if expected == "a text"
-            && matches!(
-                node.content,
-                Content::Bool(_) | Content::Int(_) | Content::Float(_)
-            )
+            && matches!(node.content, Content::Bool(_) | Content::Int(_) | Content::Float(_))
         {
             problem.hint("put it in quotes to make it a text")
         } else {
@@ -173,28 +151,14 @@ impl<'a> Wording<'a> {
             _ => None,
         };
         let at = at.map_or(&node.at, |(Key { at, .. }, _)| at).clone();
-        let problem = Problem::at(
-            at,
-            format!("unknown parameter `{}` in {name}", shorten(key)),
-        );
+        let problem = Problem::at(at, format!("unknown parameter `{}` in {name}", shorten(key)));
         match known {
             [] => problem.hint("it takes no parameters"),
-            _ => near(
-                problem.expected(one_of(known)),
-                key,
-                known.iter().copied(),
-                self.problems,
-            ),
+            _ => near(problem.expected(one_of(known)), key, known.iter().copied(), self.problems),
         }
     }
 
-    fn missing(
-        &self,
-        node: &Node,
-        path: &Path,
-        property: &str,
-        shape: Option<Shape<'_>>,
-    ) -> Problem {
+    fn missing(&self, node: &Node, path: &Path, property: &str, shape: Option<Shape<'_>>) -> Problem {
         let message = match path.is_empty() {
             true => format!("kind `{}` needs the parameter `{property}`", self.kind),
             false => format!("{} has no `{property}`", self.name(path)),
@@ -216,16 +180,12 @@ impl<'a> Wording<'a> {
         let mut node = self.tree;
         for segment in path.segments() {
             node = match (&node.content, segment) {
-                (Content::Map(entries), LocationSegment::Property(name)) => entries
-                    .iter()
-                    .find(|(key, _)| key.text == name)
-                    .map(|(_, value)| value)?,
+                (Content::Map(entries), LocationSegment::Property(name)) => {
+                    entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value)?
+                }
                 (Content::Map(entries), LocationSegment::Index(i)) => {
                     let name = i.to_string();
-                    entries
-                        .iter()
-                        .find(|(key, _)| key.text == name)
-                        .map(|(_, value)| value)?
+                    entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value)?
                 }
                 (Content::Seq(items), LocationSegment::Index(i)) => items.get(i)?,
                 _ => return None,

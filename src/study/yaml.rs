@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_yaml::granit_parser::{
-    self, ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Tag,
-};
+use serde_yaml::granit_parser::{self, ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::node::{Content, Key, Node, shorten};
 use super::scalar;
@@ -26,11 +24,7 @@ const MAX_NODES: usize = 2_000_000;
 /// Reads a text. `None` after a syntax error; lesser problems still give a tree, so that later
 /// checks can report theirs too. A repeated key keeps its first value.
 pub(super) fn parse(file: &Arc<PathBuf>, text: &str, problems: &mut Problems) -> Option<Node> {
-    let start = Location {
-        file: Arc::clone(file),
-        line: 1,
-        column: 1,
-    };
+    let start = Location { file: Arc::clone(file), line: 1, column: 1 };
     if text.len() > MAX_BYTES {
         let found = format!("the file is too large: {} MiB", text.len() >> 20);
         problems.push(Problem::at(start, found).expected(format!("{} MiB", MAX_BYTES >> 20)));
@@ -147,8 +141,7 @@ impl Builder<'_> {
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
                 Some(target) => self.add(target, 0)?,
                 None => {
-                    self.problems
-                        .push(Problem::at(at.clone(), "an alias inside its own anchor"));
+                    self.problems.push(Problem::at(at.clone(), "an alias inside its own anchor"));
                     self.add_null(at)?;
                 }
             },
@@ -166,13 +159,7 @@ impl Builder<'_> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(too_deep(at));
         }
-        self.stack.push(Frame {
-            at,
-            anchor,
-            items,
-            height: 0,
-            size: 1,
-        });
+        self.stack.push(Frame { at, anchor, items, height: 0, size: 1 });
         Ok(())
     }
 
@@ -184,32 +171,12 @@ impl Builder<'_> {
             Items::Seq(items) => Content::Seq(items),
             Items::Map(mapping) => self.finish_mapping(mapping, &frame.at),
         };
-        let node = Node {
-            content,
-            at: frame.at,
-        };
-        self.add(
-            Measured {
-                node,
-                height: frame.height + 1,
-                size: frame.size,
-            },
-            frame.anchor,
-        )
+        let node = Node { content, at: frame.at };
+        self.add(Measured { node, height: frame.height + 1, size: frame.size }, frame.anchor)
     }
 
     fn add_null(&mut self, at: Location) -> Result<(), Problem> {
-        self.add(
-            Measured {
-                node: Node {
-                    content: Content::Null,
-                    at,
-                },
-                height: 0,
-                size: 1,
-            },
-            0,
-        )
+        self.add(Measured { node: Node { content: Content::Null, at }, height: 0, size: 1 }, 0)
     }
 
     /// Puts a finished node where it belongs.
@@ -248,31 +215,15 @@ impl Builder<'_> {
         tag: Option<&Tag>,
         at: Location,
     ) -> Result<(), Problem> {
-        if let Some(Frame {
-            items: Items::Map(mapping),
-            ..
-        }) = self.stack.last_mut()
+        if let Some(Frame { items: Items::Map(mapping), .. }) = self.stack.last_mut()
             && mapping.key.is_none()
         {
             let merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
-            let key = Key {
-                text: text.to_owned(),
-                at: at.clone(),
-            };
+            let key = Key { text: text.to_owned(), at: at.clone() };
             mapping.open_key(key, merge, self.problems);
             if anchor != 0 {
-                let node = Node {
-                    content: Content::Text(text.to_owned()),
-                    at,
-                };
-                self.anchors.insert(
-                    anchor,
-                    Measured {
-                        node,
-                        height: 0,
-                        size: 1,
-                    },
-                );
+                let node = Node { content: Content::Text(text.to_owned()), at };
+                self.anchors.insert(anchor, Measured { node, height: 0, size: 1 });
             }
             return Ok(());
         }
@@ -284,18 +235,10 @@ impl Builder<'_> {
         };
         let content = read.unwrap_or_else(|why| {
             let found = shorten(text);
-            self.problems
-                .push(Problem::at(at.clone(), format!("{why}: `{found}`")));
+            self.problems.push(Problem::at(at.clone(), format!("{why}: `{found}`")));
             Content::Null
         });
-        self.add(
-            Measured {
-                node: Node { content, at },
-                height: 0,
-                size: 1,
-            },
-            anchor,
-        )
+        self.add(Measured { node: Node { content, at }, height: 0, size: 1 }, anchor)
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, expected: &str, at: &Location) {
@@ -310,11 +253,7 @@ impl Builder<'_> {
 
     /// Lays the mappings of `<<` under the explicit entries; earlier ones win.
     fn finish_mapping(&mut self, mapping: Mapping, at: &Location) -> Content {
-        let Mapping {
-            mut entries,
-            merges,
-            ..
-        } = mapping;
+        let Mapping { mut entries, merges, .. } = mapping;
         let mut seen: BTreeSet<String> = BTreeSet::new();
         if !merges.is_empty() {
             seen.extend(entries.iter().map(|(key, _)| key.text.clone()));
@@ -327,11 +266,7 @@ impl Builder<'_> {
             for source in sources {
                 match source.content {
                     Content::Map(below) => {
-                        entries.extend(
-                            below
-                                .into_iter()
-                                .filter(|(k, _)| seen.insert(k.text.clone())),
-                        );
+                        entries.extend(below.into_iter().filter(|(k, _)| seen.insert(k.text.clone())));
                     }
                     other => self.problems.push(
                         Problem::at(source.at, format!("`<<` merges {}", other.describe()))
@@ -341,23 +276,12 @@ impl Builder<'_> {
             }
         }
         // `{axis.dose}` without quotes is YAML for a mapping with one key and no value.
-        if let [
-            (
-                key,
-                Node {
-                    content: Content::Null,
-                    ..
-                },
-            ),
-        ] = &entries[..]
+        if let [(key, Node { content: Content::Null, .. })] = &entries[..]
             && (key.text.starts_with("axis.") || key.text == "seed")
         {
             self.problems.push(
-                Problem::at(
-                    at.clone(),
-                    format!("`{{{}}}` without quotes is a mapping", key.text),
-                )
-                .hint(format!("write \"{{{}}}\"", key.text)),
+                Problem::at(at.clone(), format!("`{{{}}}` without quotes is a mapping", key.text))
+                    .hint(format!("write \"{{{}}}\"", key.text)),
             );
         }
         Content::Map(entries)
@@ -373,10 +297,7 @@ impl Mapping {
             Some(Pending::Dropped) => {}
             None => match node.content.label() {
                 Some(label) => {
-                    let key = Key {
-                        text: label.into_owned(),
-                        at: node.at,
-                    };
+                    let key = Key { text: label.into_owned(), at: node.at };
                     self.open_key(key, false, problems);
                 }
                 None => {
@@ -396,9 +317,8 @@ impl Mapping {
         self.key = match self.seen.get(&key.text) {
             Some(first) => {
                 let message = format!("the key `{}` repeats", shorten(&key.text));
-                problems.push(
-                    Problem::at(key.at, message).hint(format!("it stands on line {first} already")),
-                );
+                problems
+                    .push(Problem::at(key.at, message).hint(format!("it stands on line {first} already")));
                 Some(Pending::Dropped)
             }
             None => {
@@ -415,11 +335,7 @@ fn is_non_specific(tag: &Tag) -> bool {
 }
 
 fn place(file: &Arc<PathBuf>, mark: &Marker) -> Location {
-    Location {
-        file: Arc::clone(file),
-        line: mark.line(),
-        column: mark.col() + 1,
-    }
+    Location { file: Arc::clone(file), line: mark.line(), column: mark.col() + 1 }
 }
 
 fn too_deep(at: Location) -> Problem {
@@ -427,10 +343,10 @@ fn too_deep(at: Location) -> Problem {
 }
 
 fn syntax(file: &Arc<PathBuf>, error: &ScanError) -> Problem {
-    let problem = Problem::at(
-        place(file, error.marker()),
-        format!("not valid YAML: {}", error.info()),
-    );
+    if *error.kind() == ErrorKind::RecursionLimitExceeded {
+        return too_deep(place(file, error.marker()));
+    }
+    let problem = Problem::at(place(file, error.marker()), format!("not valid YAML: {}", error.info()));
     let hint = match error.kind() {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
@@ -455,11 +371,7 @@ mod tests {
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
         let mut problems = Problems::default();
         let node = parse(&Arc::new(PathBuf::from("f")), text, &mut problems);
-        let told = problems
-            .0
-            .iter()
-            .map(|p| p.to_string().trim_end().to_owned())
-            .collect();
+        let told = problems.0.iter().map(|p| p.to_string().trim_end().to_owned()).collect();
         (node, told)
     }
 
@@ -471,8 +383,7 @@ mod tests {
 
     #[test]
     fn anchors_aliases_and_merge_keys() {
-        let text =
-            "a: &a {x: 1, y: {z: 2}}\nb: *a\nc: {<<: *a, x: 3}\nd: {<<: [{y: 0}, *a]}\n? *s\n: 1";
+        let text = "a: &a {x: 1, y: {z: 2}}\nb: *a\nc: {<<: *a, x: 3}\nd: {<<: [{y: 0}, *a]}\n? *s\n: 1";
         let text = format!("k: &s key\n{text}");
         let a = serde_json::json!({"x": 1, "y": {"z": 2}});
         let expected = serde_json::json!({
@@ -487,10 +398,7 @@ mod tests {
 
     #[test]
     fn tags_choose_the_type() {
-        assert_eq!(
-            json("[!!str 5, ! 5, !!float 5, !!int \"5\"]"),
-            serde_json::json!(["5", "5", 5, 5])
-        );
+        assert_eq!(json("[!!str 5, ! 5, !!float 5, !!int \"5\"]"), serde_json::json!(["5", "5", 5, 5]));
         assert_eq!(read("[!x 5, !!timestamp 5, !!int x, !!set {a}]").1.len(), 4);
     }
 

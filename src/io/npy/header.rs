@@ -314,7 +314,7 @@ impl<'a> Cursor<'a> {
             self.skip_space();
             let rest = self.rest();
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            let number = rest[..digits].parse().map_err(|_| self.error("a length that fits in memory"))?;
+            let number = rest[..digits].parse().map_err(|_| self.error("a whole number below 2⁶⁴"))?;
             self.at += digits;
             // Python 2 wrote long integers as `3L`.
             self.eat('L');

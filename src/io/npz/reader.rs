@@ -23,7 +23,15 @@ pub struct NpzReader {
     path: PathBuf,
     archive: zip::ZipArchive<BufReader<File>>,
     length: u64,
-    keys: Vec<(String, usize)>,
+    keys: Vec<Key>,
+}
+
+/// A member that may be an array.
+struct Key {
+    name: String,
+    index: usize,
+    /// Its values were asked for, so it is not a misspelling of something else.
+    wanted: bool,
 }
 
 impl NpzReader {
@@ -39,7 +47,7 @@ impl NpzReader {
             return Err(fault(Fault::Archive("it is empty".to_owned())));
         }
         let archive = zip::ZipArchive::new(BufReader::new(file))
-            .map_err(|e| fault(Fault::Archive(why_not_zip(path).unwrap_or_else(|| e.to_string()))))?;
+            .map_err(|_| fault(Fault::Archive(why_not_zip(path))))?;
         if archive.has_duplicate_names() {
             // Readers disagree about which of the two counts, so neither does.
             return Err(fault(Fault::Archive("two of its members have the same name".to_owned())));
@@ -47,7 +55,7 @@ impl NpzReader {
         let keys = (0..archive.len())
             .filter_map(|i| {
                 let name = archive.name_for_index(i)?.ok()?;
-                Some((name.strip_suffix(".npy")?.to_owned(), i))
+                Some(Key { name: name.strip_suffix(".npy")?.to_owned(), index: i, wanted: false })
             })
             .collect();
         Ok(Self { path: path.to_owned(), archive, length: about.len(), keys })
@@ -60,12 +68,12 @@ impl NpzReader {
 
     /// The keys, in the order of the archive.
     pub fn names(&self) -> Vec<&str> {
-        self.keys.iter().map(|(name, _)| name.as_str()).collect()
+        self.keys.iter().map(|key| key.name.as_str()).collect()
     }
 
     /// Whether there is such a key.
     pub fn contains(&self, name: &str) -> bool {
-        self.keys.iter().any(|(key, _)| key == name)
+        self.keys.iter().any(|key| key.name == name)
     }
 
     /// Type and shape of a member, without reading its values.
@@ -108,10 +116,13 @@ impl NpzReader {
         NpzError::at(&self.path, name, fault)
     }
 
-    /// The error for a key that is not there, naming the nearest that is.
+    /// The error for a key that is not there, naming the nearest one that is and was not asked for under
+    /// its own name: without `ycoords`, nobody meant `xcoords`.
     pub fn missing(&self, name: &str) -> NpzError {
-        let near = nearest(name, self.names()).map(str::to_owned);
-        self.fault(name, Fault::Missing { present: self.keys.iter().map(|(k, _)| k.clone()).collect(), near })
+        let unused = self.keys.iter().filter(|key| !key.wanted).map(|key| key.name.as_str());
+        let near = nearest(name, unused).map(str::to_owned);
+        let present = self.keys.iter().map(|key| key.name.clone()).collect();
+        self.fault(name, Fault::Missing { present, near })
     }
 
     /// Runs `read` on a member's bytes and the most bytes it can yield.
@@ -120,9 +131,11 @@ impl NpzReader {
         name: &str,
         read: impl FnOnce(&mut dyn Read, u64) -> Result<T, NpyError>,
     ) -> Result<T, NpzError> {
-        let Some(index) = self.keys.iter().find(|(key, _)| key == name).map(|(_, index)| *index) else {
+        let Some(key) = self.keys.iter_mut().find(|key| key.name == name) else {
             return Err(self.missing(name));
         };
+        key.wanted = true;
+        let index = key.index;
         let place = |fault: Fault| NpzError::at(&self.path, name, fault);
         let mut member = self.archive.by_index(index).map_err(|e| place(archive_fault(e)))?;
         let entry = member.entry();
@@ -156,19 +169,18 @@ fn archive_fault(error: ZipError) -> Fault {
     }
 }
 
-/// A better reason than "no central directory" for files that were never ZIP archives.
-fn why_not_zip(path: &Path) -> Option<String> {
-    let mut start = [0u8; 6];
-    File::open(path).ok()?.read_exact(&mut start).ok()?;
-    let what = match &start {
+/// Why a file is no ZIP archive, in other words than "no central directory".
+fn why_not_zip(path: &Path) -> String {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(6).read_to_end(&mut start));
+    let what = match start.as_slice() {
+        _ if read.is_err() => "it cannot be read",
         b"\x93NUMPY" => "it is a single NPY array",
         [b'B', b'Z', b'h', ..] => "it is compressed with bzip2; decompress it first",
         [0x1f, 0x8b, ..] => "it is compressed with gzip; decompress it first",
         b"\x89HDF\r\n" => "it is an HDF5 file",
-        [b'P', b'K', 3, 4, ..] => {
-            "it begins as one but its directory is missing or damaged: the file is cut off"
-        }
-        _ => return None,
+        [b'P', b'K', ..] => "it begins as one, but its directory is missing or damaged; was it cut off?",
+        _ => "it does not begin as one",
     };
-    Some(what.to_owned())
+    what.to_owned()
 }

@@ -117,5 +117,13 @@ impl Dataset {
     }
 }
 
+/// Mean and standard deviation (of the population), both in f64; zeros for no values.
+pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    (mean, variance.sqrt())
+}
+
 #[cfg(test)]
 mod tests;

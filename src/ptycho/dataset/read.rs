@@ -98,11 +98,13 @@ fn diffraction(npz: &mut NpzReader, key: &str, m: usize) -> Result<Array3<f32>, 
 }
 
 fn probe(npz: &mut NpzReader, side: usize) -> Result<Array2<Complex32>, NpzError> {
-    let probe = npz.finite_image("probeGuess")?;
-    if probe.dim() != (side, side) {
+    npz.require_complex("probeGuess")?;
+    let found = npz.header("probeGuess")?.shape;
+    if found != [side, side] {
         let expected = format!("({side}, {side}), the shape of a diffraction pattern");
-        return Err(npz.fault("probeGuess", Fault::Shape { found: probe.shape().to_vec(), expected }));
+        return Err(npz.fault("probeGuess", Fault::Shape { found, expected }));
     }
+    let probe = npz.finite_image("probeGuess")?;
     if probe.iter().all(|p| p.norm_sqr() == 0.0) {
         return Err(
             npz.fault("probeGuess", Fault::Value("is zero everywhere, expected an illumination".to_owned()))

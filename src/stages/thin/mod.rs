@@ -1,18 +1,148 @@
-//! Stage kind `thin`.
+//! Stage kind `thin`: the dose of measured counts, lowered.
+//!
+//! If a pixel counted n photons and each is kept with probability p, independently, then what is kept is
+//! what a detector would have counted at p times the dose: a Poisson variable stays Poisson. Nothing is
+//! assumed about the sample, so a dose series on one measured scan is as real as the scan.
+
+mod binomial;
+
+use ndarray::Axis;
+use ndarray::parallel::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{Context, Stage};
-use crate::diag::StageResult;
-use crate::kind::Kind;
+use crate::diag::{StageError, StageResult};
+use crate::kind::{Arity, Kind, Output, Slot};
+use crate::ptycho::dataset::{Dataset, mean_and_std};
+use crate::ptycho::rng::keyed;
+
+/// Parameters of `thin`: one of `photons` and `fraction`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["photons"] }, { "required": ["fraction"] }]))]
+pub struct Params {
+    /// Mean photons per image to come down to. No more than the data have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub photons: Option<f64>,
+    /// Share of the measured photons to keep; 1 keeps all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub fraction: Option<f64>,
+}
 
 /// The `thin` stage.
 pub struct Thin;
 
 impl Stage for Thin {
     fn kind(&self) -> Kind {
-        todo!()
+        Kind {
+            name: "thin",
+            version: 1,
+            summary: "Lower the dose of counted patterns by binomial thinning",
+            inputs: &[Slot { name: "data", arity: Arity::One, doc: "dataset of counts" }],
+            outputs: &[Output { name: "data", file: "dataset.npz", doc: "the dataset at the lower dose" }],
+            params: || schemars::schema_for!(Params),
+            tuning: &[],
+            seeded: true,
+            needs_runtime: false,
+            open: false,
+        }
     }
 
-    fn run(&self, _cx: &mut Context<'_>) -> StageResult {
-        todo!()
+    fn run(&self, cx: &mut Context<'_>) -> StageResult {
+        let params: Params = cx.params()?;
+        let path = cx.input("data")?;
+        let mut data = Dataset::read(path)?;
+        let (measured, _) = mean_and_std(&data.photons());
+        let keep = params.keep(measured)?;
+        check_counts(&data)
+            .map_err(|e| StageError::input(format!("{}: {}", path.display(), e.message)).hint(HINT))?;
+
+        thin(&mut data, keep, cx.job().seed);
+        let photons = data.photons();
+        let (mean, spread) = mean_and_std(&photons);
+        let empty = photons.iter().filter(|p| **p == 0.0).count();
+        data.measured_photons = Some(photons);
+        data.append_transformation(
+            "thin",
+            "binomial_thinning",
+            json!({ "keep_probability": keep, "photons_nominal": keep * measured, "photons_before": measured, "seed": cx.job().seed }),
+        );
+        cx.measure("keep_probability", keep);
+        cx.measure("photons_per_image_nominal", keep * measured);
+        cx.measure("photons_per_image_mean", mean);
+        cx.measure("photons_per_image_std", spread);
+        if empty > 0 {
+            cx.warn(format!("{empty} of {} images have no photon left", data.len()));
+        }
+        data.write(&cx.output("data")?)
     }
 }
+
+const HINT: &str = "thinning needs counted photons: whole numbers as (diffraction · dose_scale)². \
+                    Noise-free or rescaled data have no photons to lose";
+
+impl Params {
+    /// The probability to keep a photon, given the measured mean.
+    fn keep(&self, measured: f64) -> StageResult<f64> {
+        match (self.photons, self.fraction) {
+            (Some(photons), None) if photons > 0.0 => {
+                // Rounding of the stored amplitudes must not refuse the measured dose itself.
+                if photons > measured * (1.0 + 1e-6) {
+                    let message =
+                        format!("`photons` is {photons}, but the data have {measured:.1} photons an image");
+                    return Err(StageError::input(message).hint("thinning can only lower the dose"));
+                }
+                Ok((photons / measured).min(1.0))
+            }
+            (None, Some(fraction)) if fraction > 0.0 && fraction <= 1.0 => Ok(fraction),
+            _ => Err(StageError::input("give either `photons` (above 0) or `fraction` (above 0, at most 1)")),
+        }
+    }
+}
+
+/// Counts of one pixel, in f64.
+fn counts(amplitude: f32, scale: f64) -> f64 {
+    (f64::from(amplitude) * scale).powi(2)
+}
+
+/// Fails unless all values are whole numbers of photons, as far as f32 amplitudes can tell.
+fn check_counts(data: &Dataset) -> StageResult {
+    let scale = data.scale();
+    // Squaring doubles the relative rounding of an f32 (2⁻²⁴); a factor 4 for the division by s before.
+    let tolerance = |counts: f64| 1e-3 + counts * 8.0 * 2f64.powi(-24);
+    for ((i, r, c), amplitude) in data.diffraction.indexed_iter() {
+        let n = counts(*amplitude, scale);
+        if (n - n.round()).abs() > tolerance(n) {
+            return Err(StageError::input(format!(
+                "pixel [{i}, {r}, {c}] holds {n:.4} photons, expected a whole number"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Thins in place. The dose scale falls with the root of the dose, `s' = s·√keep`, and amplitudes become
+/// `√n'/s'`: their mean square, and with it the fit to the unchanged probe, stays; only the noise grows
+/// (the study's contract: "dose changes only the noise, not the scale").
+fn thin(data: &mut Dataset, keep: f64, seed: u64) {
+    let (before, after) = (data.scale(), data.scale() * keep.sqrt());
+    // One stream for every dose and image: neither batches nor threads can change a value, and two doses
+    // of one series are independent given the data.
+    let purpose = format!("thin {keep:e}");
+    data.diffraction.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut image)| {
+        let mut random = keyed(seed, &purpose, i as u64);
+        image.mapv_inplace(|amplitude| {
+            let n = counts(amplitude, before).round() as u64;
+            let kept = binomial::draw(n, keep, &mut random);
+            ((kept as f64).sqrt() / after) as f32
+        });
+    });
+    data.dose_scale = Some(after);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Parts of the NPZ corpus.
+
+pub mod broken;
+pub mod build;
