@@ -1,6 +1,8 @@
 //! A corpus of broken NPZ files: each gives one clear error naming file and key, none panics. And of odd
 //! but good ones, which are read.
 
+#![allow(clippy::unwrap_used)]
+
 mod npz;
 
 use std::fmt::Write;

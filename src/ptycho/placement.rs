@@ -207,10 +207,8 @@ pub enum Weights {
     Given(Array2<f64>),
 }
 
-/// Stitches patches (P, N, N) whose centres (index N/2) lie at columns `x`, rows `y` of the object.
-///
-/// The canvas is the box that holds every whole patch, whatever the weights, so that two ways of
-/// weighting give images of one frame.
+/// Stitches patches (P, N, N) whose centres (index N/2) lie at columns `x`, rows `y` of the object, on the
+/// smallest canvas that holds every whole patch, whatever the weights.
 pub fn stitch(
     patches: ArrayView3<'_, Complex32>,
     x: &[f64],
@@ -221,7 +219,24 @@ pub fn stitch(
     if count != x.len() || count != y.len() {
         return Err(PlacementError::Count { patches: count, x: x.len(), y: y.len() });
     }
-    let mut canvas = Canvas::around(x, y, rows.max(cols))?;
+    stitch_on(Canvas::around(x, y, rows.max(cols))?, patches, x, y, weights)
+}
+
+/// [`stitch`] on a canvas of the caller's, so that images from different patches share one frame.
+pub fn stitch_on(
+    mut canvas: Canvas,
+    patches: ArrayView3<'_, Complex32>,
+    x: &[f64],
+    y: &[f64],
+    weights: &Weights,
+) -> Result<Image, PlacementError> {
+    let (count, rows, cols) = patches.dim();
+    if count != x.len() || count != y.len() {
+        return Err(PlacementError::Count { patches: count, x: x.len(), y: y.len() });
+    }
+    if let Some(index) = (0..count).find(|&i| !x[i].is_finite() || !y[i].is_finite()) {
+        return Err(PlacementError::Position { index, x: x[index], y: y[index] });
+    }
     let (window, centre, weights) = match weights {
         Weights::Crop(crop) => {
             let side = rows.min(cols);

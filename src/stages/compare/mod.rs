@@ -1,5 +1,8 @@
 //! Stage kind `compare`.
 
+#[cfg(test)]
+pub(in crate::stages) mod harness;
+
 use super::{Context, Stage};
 use crate::diag::StageResult;
 use crate::kind::Kind;

@@ -27,9 +27,9 @@ pub enum All {
 }
 
 impl Default for Chunk {
-    /// 64: on a processor larger chunks are no faster.
+    /// 32: on a processor larger chunks are no faster, and memory grows with them.
     fn default() -> Self {
-        Self::Groups(const { NonZeroUsize::new(64).unwrap() })
+        Self::Groups(const { NonZeroUsize::new(32).unwrap() })
     }
 }
 

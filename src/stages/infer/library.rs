@@ -60,13 +60,25 @@ fn probe(environment: &Environment, provider: ExecutionProviderDispatch) -> Opti
     Session::builder(environment)
         .and_then(|builder| Ok(builder.with_execution_providers([provider.error_on_failure()])?))
         .err()
-        .map(|e| e.to_string())
+        .map(|e| say(&e))
+}
+
+/// An error's text without the place in ONNX Runtime's sources, which is of no use to users.
+pub(super) fn say<R>(error: &ort::Error<R>) -> String {
+    shorten(error.message())
+}
+
+/// `…/file.cc:12 function [ONNXRuntimeError] : 1 : FAIL : why` becomes `why`.
+fn shorten(text: &str) -> String {
+    let why = text.rsplit_once("[ONNXRuntimeError] : ").and_then(|(_, rest)| rest.splitn(3, " : ").nth(2));
+    why.unwrap_or(text).trim().to_owned()
 }
 
 /// A session builder in the process's environment, loading `library` if nothing is loaded yet.
 pub(super) fn session_builder(library: &Path) -> StageResult<SessionBuilder> {
     let environment = environment(library)?;
-    Session::builder(&environment).map_err(|e| failure(format!("ONNX Runtime gave no session options: {e}")))
+    Session::builder(&environment)
+        .map_err(|e| failure(format!("ONNX Runtime gave no session options: {}", say(&e))))
 }
 
 /// The environment of `library`.
@@ -100,12 +112,26 @@ fn environment(library: &Path) -> StageResult<Environment> {
         .with_name("phasegraph")
         .with_telemetry(false)
         .build()
-        .map_err(|e| failure(format!("ONNX Runtime did not start: {e}")))?;
-    arena::register(&environment).map_err(|e| failure(format!("ONNX Runtime's memory arena: {e}")))?;
+        .map_err(|e| failure(format!("ONNX Runtime did not start: {}", say(&e))))?;
+    arena::register(&environment)
+        .map_err(|e| failure(format!("ONNX Runtime's memory arena: {}", say(&e))))?;
     *loaded = Some(Loaded { path, environment: environment.clone() });
     Ok(environment)
 }
 
 fn failure(message: String) -> StageError {
     StageError::new(FailureClass::Runtime, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten;
+
+    #[test]
+    fn only_the_reason_is_kept() {
+        let long = "/src/provider_bridge_ort.cc:2043 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load \
+                    library x.so with error: a : b\n";
+        assert_eq!(shorten(long), "Failed to load library x.so with error: a : b");
+        assert_eq!(shorten("not enabled in this build."), "not enabled in this build.");
+    }
 }

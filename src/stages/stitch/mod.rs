@@ -1,18 +1,112 @@
-//! Stage kind `stitch`.
+//! Stage kind `stitch`: object patches into one image, at their absolute positions.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Stage};
-use crate::diag::StageResult;
-use crate::kind::Kind;
+use crate::diag::{StageError, StageResult};
+use crate::kind::{Arity, Kind, Output, Slot};
+use crate::ptycho::dataset::Dataset;
+use crate::ptycho::patches::Patches;
+use crate::ptycho::placement::{self, Canvas, PlacementError, stitch_on};
 
 /// The `stitch` stage.
 pub struct Stitch;
 
+/// Parameters of `stitch`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// How much each pixel of a patch counts where patches overlap.
+    #[serde(default)]
+    pub weights: Weights,
+}
+
+/// How much each pixel of a patch counts where patches overlap.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Weights {
+    /// By the probe's intensity there: a prediction counts where light has been.
+    #[default]
+    Probe,
+    /// Only the central M×M pixels, all alike, as the reference study does with M = 20. Where positions
+    /// are farther apart than M, holes remain.
+    Crop {
+        /// M, pixels.
+        #[serde(default = "crop")]
+        #[schemars(range(min = 1))]
+        size: u32,
+    },
+}
+
+fn crop() -> u32 {
+    20
+}
+
 impl Stage for Stitch {
     fn kind(&self) -> Kind {
-        todo!()
+        Kind {
+            name: "stitch",
+            version: 1,
+            summary: "stitch predicted patches into one image at their absolute positions",
+            inputs: &[
+                Slot { name: "patches", arity: Arity::One, doc: "object patches with their centres" },
+                Slot {
+                    name: "data",
+                    arity: Arity::One,
+                    doc: "the dataset the patches were predicted from: its positions span the canvas, its probe weighs",
+                },
+            ],
+            outputs: &[Output {
+                name: "image",
+                file: "image.npz",
+                doc: "the object in absolute coordinates, coverage = summed weights",
+            }],
+            params: || schemars::schema_for!(Params),
+            tuning: &[],
+            seeded: false,
+            needs_runtime: false,
+            open: false,
+        }
     }
 
-    fn run(&self, _cx: &mut Context<'_>) -> StageResult {
-        todo!()
+    fn run(&self, cx: &mut Context<'_>) -> StageResult {
+        let params: Params = cx.params()?;
+        let path = cx.input("patches")?;
+        let patches = Patches::read(path)?;
+        let data = Dataset::read(cx.input("data")?)?;
+        let fault = |e: PlacementError| StageError::input(format!("{}: {e}", path.display()));
+        if patches.side() != data.side() {
+            let (found, expected) = (patches.side(), data.side());
+            return Err(StageError::input(format!(
+                "{}: patches are {found}×{found}, but the patterns they belong to are {expected}×{expected}",
+                path.display()
+            )));
+        }
+        let weights = match params.weights {
+            Weights::Crop { size } => placement::Weights::Crop(size as usize),
+            Weights::Probe => placement::Weights::Given(
+                data.probe.mapv(|p| f64::from(p.re).powi(2) + f64::from(p.im).powi(2)),
+            ),
+        };
+        // The scan's canvas, not the patches': images of one scan then share their frame.
+        let canvas = Canvas::around(&data.x, &data.y, data.side()).map_err(fault)?;
+        let image =
+            stitch_on(canvas, patches.patches.view(), &patches.x, &patches.y, &weights).map_err(fault)?;
+        let covered = image.coverage.as_ref().map_or(0, |c| c.iter().filter(|c| **c > 0.0).count());
+        if covered == 0 {
+            return Err(StageError::check(format!(
+                "{}: none of the {} patches covers a pixel of the scan's canvas",
+                path.display(),
+                patches.len()
+            ))
+            .hint("patches and data must come from the same scan"));
+        }
+        cx.measure("patches", patches.len());
+        cx.measure("covered_fraction", covered as f64 / image.object.len() as f64);
+        image.write(&cx.output("image")?)
     }
 }
+
+#[cfg(test)]
+mod tests;
