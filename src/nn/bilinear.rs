@@ -34,7 +34,13 @@ impl<T: Real> Place<T> {
 
 /// `patch[i, j]` = the canvas sampled bilinearly at `place + (i, j)`. Both are square; the canvas must
 /// reach a row and a column beyond the patch.
-pub fn cut<T: Real>(canvas: &[Complex<T>], width: usize, place: Place<T>, patch: &mut [Complex<T>], side: usize) {
+pub fn cut<T: Real>(
+    canvas: &[Complex<T>],
+    width: usize,
+    place: Place<T>,
+    patch: &mut [Complex<T>],
+    side: usize,
+) {
     let [[w00, w01], [w10, w11]] = place.weights();
     for (i, out) in patch.chunks_exact_mut(side).enumerate() {
         let start = (place.row + i) * width + place.col;
@@ -48,7 +54,13 @@ pub fn cut<T: Real>(canvas: &[Complex<T>], width: usize, place: Place<T>, patch:
 
 /// Adds the patch to the canvas at `place`: the adjoint of [`cut`], and the same as adding the patch
 /// moved by bilinear interpolation, since that kernel is symmetric.
-pub fn place<T: Real>(canvas: &mut [Complex<T>], width: usize, place: Place<T>, patch: &[Complex<T>], side: usize) {
+pub fn place<T: Real>(
+    canvas: &mut [Complex<T>],
+    width: usize,
+    place: Place<T>,
+    patch: &[Complex<T>],
+    side: usize,
+) {
     let [[w00, w01], [w10, w11]] = place.weights();
     for (i, row) in patch.chunks_exact(side).enumerate() {
         let start = (place.row + i) * width + place.col;
@@ -114,7 +126,7 @@ mod tests {
         let mut by_patch = vec![Complex::new(0.0, 0.0); width * width];
         let at = Place::new(2.25, 1.5);
         place(&mut by_patch, width, at, &[Complex::new(1.0, 0.0); 9], side);
-        let mut direct = vec![0.0; width * width];
+        let mut direct = vec![0.0f64; width * width];
         place_ones(&mut direct, width, at, side);
         assert!(by_patch.iter().zip(&direct).all(|(a, b)| (a.re - b).abs() < 1e-15));
     }

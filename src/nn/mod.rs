@@ -13,9 +13,12 @@ pub mod conv;
 pub mod graph;
 pub mod matrix;
 pub mod network;
+pub mod onnx;
 pub mod physics;
 pub mod real;
 pub mod resample;
 pub mod symmetry;
 pub mod task;
+#[cfg(test)]
+mod tests;
 pub mod train;

@@ -8,7 +8,7 @@ use super::conv::Shape;
 use super::graph::{Graph, Op};
 use super::real::Real;
 use super::resample::{pool, pool_backward, upsample, upsample_backward};
-use crate::ptycho::rng::keyed::keyed;
+use crate::ptycho::rng::keyed;
 
 /// Amplitude and phase of a sample's patches, or the gradients with respect to them:
 /// `[channel][row][col]`, the drawn part only.

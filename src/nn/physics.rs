@@ -170,13 +170,7 @@ impl<T: Real> Physics<T> {
 
 /// Loss of one pattern divided by `count`; `field`, the predicted far field with the zero frequency at
 /// [0, 0], is replaced by the gradient with respect to it.
-fn compare<T: Real>(
-    optics: &Optics<T>,
-    n: usize,
-    measured: &[T],
-    field: &mut [Complex<T>],
-    count: T,
-) -> f64 {
+fn compare<T: Real>(optics: &Optics<T>, n: usize, measured: &[T], field: &mut [Complex<T>], count: T) -> f64 {
     let pixels = T::of((n * n) as f64) * count;
     // A normalised pattern sums to (N/2)² in the mean: that many units are the photons of one image.
     let photons = T::of((n * n) as f64 / 4.0) * count;

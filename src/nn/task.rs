@@ -5,7 +5,7 @@ use num_complex::{Complex, Complex32};
 
 use super::bilinear::{Place, cut};
 use super::network::Patches;
-use super::physics::{Likelihood, Optics, Physics};
+use super::physics::{Optics, Physics};
 use super::real::Real;
 use super::symmetry::Symmetry;
 use super::train::Task;
@@ -66,8 +66,8 @@ impl<T: Real> Samples<T> {
         symmetries[(draw % symmetries.len() as u64) as usize]
     }
 
-    /// The group's patterns, turned and normalised.
-    fn input(&self, sample: usize, draw: u64, input: &mut [T]) {
+    /// The group's patterns, turned as `draw` says and normalised: `[channel][row][col]`.
+    pub fn input(&self, sample: usize, draw: u64, input: &mut [T]) {
         let (group, symmetry, n) = (&self.groups[sample], self.symmetry(sample, draw), self.side);
         let scan = &self.scans[group.scan];
         let factor = T::of(scan.normalisation);
@@ -198,13 +198,5 @@ fn cut_label(object: &Array2<Complex32>, y: f64, x: f64, patch: &mut [Complex32]
         let top = at(r, c) * (1.0 - cp) + at(r, c + 1.0) * cp;
         let bottom = at(r + 1.0, c) * (1.0 - cp) + at(r + 1.0, c + 1.0) * cp;
         *value = top * (1.0 - rp) + bottom * rp;
-    }
-}
-
-/// The likelihood's floor in squared input units, from one in counts: counts = (dose_scale·X)².
-pub fn floor(likelihood: Likelihood, counts: f64, dose_scale: f64, normalisation: f64) -> f64 {
-    match likelihood {
-        Likelihood::Mae => 0.0,
-        Likelihood::Poisson => counts * (normalisation / dose_scale).powi(2),
     }
 }

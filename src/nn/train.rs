@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use super::adam::{Adam, Schedule};
 use super::network::{Network, Patches, Workspace};
 use super::real::Real;
-use crate::ptycho::rng::keyed::keyed;
+use crate::ptycho::rng::keyed;
 
 /// What a network is trained for: samples, and a loss on each.
 pub trait Task<T>: Sync {
