@@ -1,3 +1,9 @@
 //! The `phasegraph` command: result → exit code, nothing else.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::main())
+}

@@ -7,7 +7,7 @@ const M: usize = 397;
 const MATRIX: u32 = 0x9908_b0df;
 
 /// MT19937, bit for bit `numpy.random.RandomState(seed)` (Matsumoto and Nishimura 1998). For draws that
-/// must equal the reference study's; anything else takes [`keyed`](super::keyed).
+/// must equal the reference study's; anything else takes [`keyed`](super::keyed()).
 #[derive(Debug, Clone)]
 pub struct Mt19937 {
     key: [u32; N],

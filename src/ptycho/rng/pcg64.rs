@@ -4,7 +4,7 @@
 const MULTIPLIER: u128 = 0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645;
 
 /// PCG64 XSL-RR 128/64, bit for bit `numpy.random.default_rng(seed)`. For draws that must equal the
-/// reference study's; anything else takes [`keyed`](super::keyed).
+/// reference study's; anything else takes [`keyed`](super::keyed()).
 #[derive(Debug, Clone)]
 pub struct Pcg64 {
     state: u128,

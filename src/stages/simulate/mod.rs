@@ -3,8 +3,9 @@
 mod params;
 mod sources;
 
-use ndarray::{Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis, s};
 use num_complex::Complex32;
+use rand::Rng;
 use serde_json::json;
 
 pub use self::params::{Noise, Params};
@@ -14,6 +15,7 @@ use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::{Dataset, new_metadata};
 use crate::ptycho::forward;
 use crate::ptycho::positions::Region;
+use crate::ptycho::rng::keyed;
 
 /// The `simulate` stage.
 pub struct Simulate;
@@ -63,9 +65,9 @@ impl Stage for Simulate {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
-        let seed = cx.job().seed;
+        let seed = realised(cx.job().seed, params.realisation);
         let side = params.patch_px as usize;
-        let object = sources::object(cx, &params)?;
+        let object = sources::object(cx, &params, seed)?;
         let probe = sources::probe(cx, &params)?;
         let buffer = params.buffer_px.unwrap_or(params.patch_px as f64 / 2.0);
         let region = Region::inside(object.dim(), buffer)?;
@@ -78,7 +80,7 @@ impl Stage for Simulate {
         let scale = forward::dose_scale(params.photons, &powers)?;
         let photons = match params.noise {
             Noise::None => forward::expected_photons(&powers, scale),
-            Noise::Poisson => add_noise(cx, &mut diffraction, scale, params.photons)?,
+            Noise::Poisson => add_noise(cx, &mut diffraction, scale, params.photons, seed)?,
         };
         report_dose(cx, &params, &photons);
         let mut data = Dataset {
@@ -94,7 +96,7 @@ impl Stage for Simulate {
             measured_photons: Some(photons),
             metadata: new_metadata(
                 json!({ "nphotons": params.photons, "gridsize": 1, "N": side }),
-                json!({ "seed": seed, "buffer": buffer, "simulation_type": "coordinate_based" }),
+                json!({ "seed": cx.job().seed, "buffer": buffer, "simulation_type": "coordinate_based" }),
             ),
         };
         let parameters = serde_json::to_value(&params).unwrap_or_default();
@@ -103,6 +105,14 @@ impl Stage for Simulate {
         let canonical = json!({ "flipx": false, "flipy": false });
         data.append_transformation("transpose_rename_convert", "canonicalize", canonical);
         data.write(&cx.output("data")?)
+    }
+}
+
+/// The seed of a realisation; that of the study for number 0.
+fn realised(seed: u64, realisation: u32) -> u64 {
+    match realisation {
+        0 => seed,
+        n => keyed(seed, "realisation", n.into()).next_u64(),
     }
 }
 
@@ -124,8 +134,8 @@ fn allocate(images: usize, side: usize) -> StageResult<Array3<f32>> {
 /// Noise-free amplitudes into `out`; the illuminated power of every image.
 fn diffract(
     cx: &mut Context<'_>,
-    object: &ndarray::Array2<Complex32>,
-    probe: &ndarray::Array2<Complex32>,
+    object: &Array2<Complex32>,
+    probe: &Array2<Complex32>,
     [x, y]: [&[f64]; 2],
     out: &mut Array3<f32>,
 ) -> Vec<f64> {
@@ -145,13 +155,14 @@ fn add_noise(
     stack: &mut Array3<f32>,
     scale: f64,
     photons: f64,
+    seed: u64,
 ) -> StageResult<Vec<f64>> {
     let total = stack.len_of(Axis(0));
     let mut counted = Vec::with_capacity(total);
     for first in (0..total).step_by(BATCH) {
         let end = (first + BATCH).min(total);
         let part = stack.slice_mut(s![first..end, .., ..]);
-        counted.extend(forward::poisson(part, first, scale, photons, cx.job().seed)?);
+        counted.extend(forward::poisson(part, first, scale, photons, seed)?);
         cx.progress(end as u64, total as u64, "patterns", Some("noise".to_owned()));
     }
     Ok(counted)

@@ -47,6 +47,10 @@ pub struct Params {
     /// Noise of the detector.
     #[serde(default)]
     pub noise: Noise,
+    /// Number of the realisation. Under one study seed, simulations of different numbers draw
+    /// independent objects, positions and noise: for example one to train on and one to test on.
+    #[serde(default)]
+    pub realisation: u32,
 }
 
 fn patch_px() -> u32 {

@@ -25,7 +25,7 @@ enum Image {
 }
 
 /// The true object, all values finite.
-pub fn object(cx: &Context<'_>, params: &Params) -> StageResult<Array2<Complex32>> {
+pub fn object(cx: &Context<'_>, params: &Params, seed: u64) -> StageResult<Array2<Complex32>> {
     let (file, phase_file) = (cx.input_opt("object"), cx.input_opt("object_phase"));
     let Some(file) = file else {
         if phase_file.is_some() {
@@ -34,7 +34,7 @@ pub fn object(cx: &Context<'_>, params: &Params) -> StageResult<Array2<Complex32
         }
         let [rows, cols] = params.shape.unwrap_or(SHAPE).map(|side| side as usize);
         let picture = params.object.clone().unwrap_or(Picture::Collage {});
-        return object::draw(&picture, (rows, cols), params.phase_from, &params.contrast, cx.job().seed);
+        return object::draw(&picture, (rows, cols), params.phase_from, &params.contrast, seed);
     };
     if params.object.is_some() || params.shape.is_some() {
         let message = "the object comes from a file, and parameters `object` or `shape` ask for a drawn one";

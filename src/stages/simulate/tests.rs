@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
 use serde_json::{Value, json};
 
 use super::*;
@@ -100,6 +99,16 @@ fn doses_share_everything_but_noise() {
     // One photon carries 1/4 of squared amplitude noise wherever counts are not small.
     assert!(error(&low) > 30.0 * error(&high), "{} {}", error(&low), error(&high));
     assert_eq!(clean.metadata["physics_parameters"]["nphotons"], 1e4);
+}
+
+#[test]
+fn realisations_are_independent() {
+    let number = |n: u32| run(with(json!({"realisation": n})), 5).data;
+    let (plain, zero, one, two) = (run(small(), 5).data, number(0), number(1), number(2));
+    assert_eq!((plain.object.as_ref(), &plain.x), (zero.object.as_ref(), &zero.x));
+    for (a, b) in [(&zero, &one), (&one, &two), (&zero, &two)] {
+        assert!(a.object != b.object && a.x != b.x && a.diffraction != b.diffraction);
+    }
 }
 
 #[test]

@@ -1,18 +1,222 @@
-//! Stage kind `train`.
+//! Stage kind `train`: a network learns object patches from diffraction patterns, on the processor.
+//!
+//! Datasets of several doses, views or objects may be given at once: one model is trained on all and
+//! evaluated on each. The model is written as ONNX, then run through ONNX Runtime on training data; unless
+//! that agrees with the trainer's own output, the stage fails. What it writes depends on inputs,
+//! parameters and seed alone: not on threads, not on the clock.
+
+mod data;
+mod export;
+mod params;
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use serde::Serialize;
+
+pub use params::{Architecture, Engine, Params};
 
 use super::{Context, Stage};
-use crate::diag::StageResult;
-use crate::kind::Kind;
+use crate::diag::{FailureClass, StageError, StageResult};
+use crate::io::digest::{Digest, Hasher};
+use crate::kind::{Arity, Kind, Output, Slot};
+use crate::nn::graph::{self, Graph};
+use crate::nn::network::Network;
+use crate::nn::task::{LabelTask, PhysicsTask, Samples};
+use crate::nn::train::{Diverged, Epoch, Settings, Task, train};
+use data::{Part, Prepared};
 
 /// The `train` stage.
 pub struct Train;
 
+/// Largest amplitude a network can draw, in root-mean-square amplitudes of the object.
+const CEILING: f64 = 2.5;
+
+/// The manifest, `train.json`.
+#[derive(Serialize)]
+struct Manifest<'a> {
+    /// As given, with defaults filled in.
+    parameters: &'a Params,
+    seed: u64,
+    gridsize: usize,
+    /// Side of the patterns, pixels.
+    n: usize,
+    /// Side of the part of a patch that is drawn, pixels.
+    drawn_px: usize,
+    network: String,
+    network_parameters: usize,
+    datasets: &'a [Part],
+    groups: usize,
+    epochs: u32,
+    final_loss: f64,
+    /// BLAKE3 of `model.onnx`.
+    model_digest: Digest,
+    /// See `export::Agreement`.
+    export: export::Agreement,
+}
+
 impl Stage for Train {
     fn kind(&self) -> Kind {
-        todo!()
+        Kind {
+            name: "train",
+            version: 1,
+            summary: "train a network on datasets and export it as ONNX",
+            inputs: &[Slot { name: "data", arity: Arity::Many, doc: "datasets (NPZ) of one pattern size" }],
+            outputs: &[
+                Output { name: "model", file: "model.onnx", doc: "trained network" },
+                Output { name: "history", file: "history.csv", doc: "loss and learning rate of every epoch" },
+                Output {
+                    name: "manifest",
+                    file: "train.json",
+                    doc: "parameters, groups and images used, final loss, digest of the model, export check",
+                },
+            ],
+            params: || schemars::schema_for!(Params),
+            tuning: &[],
+            seeded: true,
+            needs_runtime: true,
+            open: false,
+        }
     }
 
-    fn run(&self, _cx: &mut Context<'_>) -> StageResult {
-        todo!()
+    fn run(&self, cx: &mut Context<'_>) -> StageResult {
+        let params: Params = cx.params()?;
+        let job = cx.job();
+        // Asked first: a training must not end in finding that its result cannot be checked.
+        let runtime = job.runtime.as_deref().ok_or_else(|| {
+            StageError::new(FailureClass::Runtime, "the task was given no ONNX Runtime library")
+        })?;
+        let start = Instant::now();
+        let Prepared { graph, samples, level, parts } = data::prepare(cx, &params)?;
+        report(cx, &samples, &parts);
+        cx.measure("preparation_s", start.elapsed().as_secs_f64());
+
+        let mut network = Network::new(graph, job.seed, level, CEILING * level);
+        cx.measure("network_parameters", network.parameters.len());
+        let settings = Settings {
+            epochs: params.epochs,
+            batch: params.batch,
+            learning_rate: params.learning_rate,
+            schedule: params.schedule,
+            clip: params.gradient_clip.unwrap_or(f64::INFINITY),
+            seed: job.seed,
+            threads: job.threads,
+        };
+        let (samples, history) = match params.architecture {
+            Architecture::Pinn => {
+                let task = PhysicsTask(samples);
+                let history = learn(cx, &mut network, &task, &settings)?;
+                (task.0, history)
+            }
+            Architecture::Baseline => {
+                let task = LabelTask(samples);
+                let history = learn(cx, &mut network, &task, &settings)?;
+                (task.0, history)
+            }
+        };
+        std::fs::write(cx.output("history")?, table(&history))?;
+
+        let model = export::encode(&network, &params, training_digest(cx, &params)?);
+        let path = cx.output("model")?;
+        std::fs::write(&path, &model)?;
+        let export = export::check(runtime, &path, &network, &samples)?;
+        cx.measure("export_amplitude_difference", export.amplitude);
+        cx.measure("export_phase_difference", export.phase);
+
+        let manifest = Manifest {
+            parameters: &params,
+            seed: job.seed,
+            gridsize: params.gridsize(),
+            n: samples.side,
+            drawn_px: samples.drawn,
+            network: network.graph.name(),
+            network_parameters: network.parameters.len(),
+            datasets: &parts,
+            groups: samples.groups.len(),
+            epochs: params.epochs,
+            final_loss: history.last().map_or(f64::NAN, |epoch| epoch.loss),
+            model_digest: Digest::of(&model),
+            export,
+        };
+        let text = serde_json::to_string_pretty(&manifest)
+            .map_err(|e| StageError::new(FailureClass::Other, format!("train.json: {e}")))?;
+        std::fs::write(cx.output("manifest")?, text + "\n")?;
+        Ok(())
     }
+}
+
+/// Trains and reports every epoch.
+fn learn<K: Task<f32>>(
+    cx: &mut Context<'_>,
+    network: &mut Network<f32>,
+    task: &K,
+    settings: &Settings,
+) -> StageResult<Vec<Epoch>> {
+    let (start, total) = (Instant::now(), u64::from(settings.epochs));
+    cx.progress(0, total, "epochs", None);
+    let history = train(network, task, settings, |epoch| {
+        let note = format!("loss {:.5}", epoch.loss);
+        cx.progress(u64::from(epoch.number), total, "epochs", Some(note));
+    })
+    .map_err(|diverged: Diverged| {
+        StageError::check(diverged.to_string())
+            .hint("lower `learning_rate`, or set `gradient_clip`; if it happens in the first step, look at the data")
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    cx.measure("training_s", seconds);
+    cx.measure("groups_per_s", total as f64 * task.samples() as f64 / seconds);
+    cx.measure("final_loss", history.last().map_or(f64::NAN, |epoch| epoch.loss));
+    Ok(history)
+}
+
+/// Tells what share of the data is used.
+fn report(cx: &mut Context<'_>, samples: &Samples<f32>, parts: &[Part]) {
+    cx.measure("groups", samples.groups.len());
+    cx.measure("images", parts.iter().map(|p| p.images).sum::<usize>());
+    cx.measure("images_used", parts.iter().map(|p| p.images_used).sum::<usize>());
+    for part in parts {
+        let Part { origin, images, images_used, groups, groups_without_overlap, orientations, .. } = part;
+        cx.log(format!(
+            "{origin}: {groups} groups, {images_used} of {images} images, {orientations} orientations"
+        ));
+        if *groups_without_overlap > 0 {
+            cx.warn(format!(
+                "{origin}: in {groups_without_overlap} of {groups} groups an image lies so far off that its patch \
+                 shares no pixel with the first one's; `gridsize: 1` would use it as well"
+            ));
+        }
+    }
+}
+
+/// `history.csv`. No times: they would differ from run to run.
+fn table(history: &[Epoch]) -> String {
+    let mut text = "epoch,loss,learning_rate,gradient_norm\n".to_owned();
+    for Epoch { number, loss, learning_rate, gradient_norm } in history {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{number},{loss},{learning_rate},{gradient_norm}");
+    }
+    text
+}
+
+/// Digest of all that the training followed from: parameters, seed, content of the datasets in order.
+fn training_digest(cx: &Context<'_>, params: &Params) -> StageResult<Digest> {
+    let mut hasher = Hasher::new();
+    let text = serde_json::to_string(params)
+        .map_err(|e| StageError::new(FailureClass::Other, format!("parameters: {e}")))?;
+    hasher.update(text.as_bytes());
+    hasher.update(&cx.job().seed.to_le_bytes());
+    for input in cx.inputs("data") {
+        hasher.update(Digest::of_file(&input.path)?.bytes());
+    }
+    Ok(hasher.finish())
+}
+
+/// The network for patterns of that side.
+fn build(params: &Params, side: usize) -> StageResult<Graph> {
+    let Params { width, depth, field, .. } = *params;
+    let architecture = graph::Architecture { side, channels: params.channels(), width, depth, field };
+    Graph::new(architecture).map_err(|why| {
+        StageError::input(format!("no network of depth {depth} for patterns of {side} px: {why}"))
+            .hint("lower `depth`")
+    })
 }
