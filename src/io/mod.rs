@@ -6,5 +6,6 @@ pub mod digest;
 mod fault;
 pub mod npy;
 pub mod npz;
+pub mod png;
 
 pub use fault::{Fault, FileError};

@@ -331,5 +331,6 @@ fn power(probe: &[Complex32]) -> f64 {
 }
 
 fn view(shape: (usize, usize), data: &[Complex32]) -> ArrayView2<'_, Complex32> {
+    // INVARIANT: object and probe are made with these shapes and keep their lengths.
     ArrayView2::from_shape(shape, data).expect("buffers are made with the shapes they are viewed in")
 }

@@ -8,6 +8,9 @@ use num_complex::Complex32;
 use serde_json::Value;
 
 use crate::diag::StageResult;
+use crate::ptycho::image::Pair;
+use crate::ptycho::metrics::evaluate;
+use crate::stages::metrics::Scores;
 use crate::stages::{Context, Device, Job, JobInput, Report, Stage};
 
 /// Input files and the staging folder of one job, removed when dropped.
@@ -101,4 +104,20 @@ pub(in crate::stages) fn texture(rows: usize, cols: usize) -> Array2<Complex32> 
     }
     // Real part: amplitude about 0.8. Imaginary part: phase.
     object.mapv(|v: Complex32| Complex32::from_polar((0.8 + v.re).clamp(0.3, 1.2), v.im))
+}
+
+/// A pair whose prediction is the truth plus noise of this size.
+pub(in crate::stages) fn pair(noise: f32) -> Pair {
+    let truth = texture(60, 72);
+    let mut prediction = truth.clone();
+    for ((r, c), v) in prediction.indexed_iter_mut() {
+        *v += Complex32::new(((r * 31 + c * 17) % 13) as f32 - 6.0, ((r * 7 + c * 29) % 11) as f32 - 5.0)
+            * noise;
+    }
+    Pair { prediction, truth, origin_yx: [10.0, 20.0], shift_yx: [0.1, -1.22] }
+}
+
+/// Its scores.
+pub(in crate::stages) fn scores(pair: &Pair) -> Scores {
+    Scores::new(pair, &evaluate(pair.truth.view(), pair.prediction.view(), 2, 1.0).unwrap())
 }

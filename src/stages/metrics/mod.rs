@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::scores::{Channel, Frc, Scores};
+pub(in crate::stages) use self::scores::{pretty, read_json};
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::io::atomic;

@@ -76,7 +76,7 @@ pub struct Frc {
 
 impl Scores {
     /// Takes over what was found, with reasons for what was not.
-    pub(super) fn new(pair: &Pair, found: &Evaluation) -> Self {
+    pub(in crate::stages) fn new(pair: &Pair, found: &Evaluation) -> Self {
         let mut missing = BTreeMap::new();
         let mut take = |name: &str, value: &MetricResult| match value {
             // The metrics never return NaN; infinity would become JSON's null without a word.
