@@ -26,7 +26,7 @@ pub enum RuntimeError {
     NoCacheFolder,
     /// Nothing on the search path can download a wheel.
     #[error(
-        "ONNX Runtime {PINNED_VERSION} has to be fetched, but neither pip nor uv was found; tried {tried}"
+        "ONNX Runtime {PINNED_VERSION} has to be fetched, but no working pip or uv was found; tried {tried}"
     )]
     NoPip {
         /// The commands that were tried, each with why it did not do.
