@@ -26,7 +26,10 @@ fn in_step(path: &Path, wanted: &str) {
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
     let name = path.display();
-    assert!(found == wanted, "{name} is out of step; run the tests with UPDATE_DOCUMENTS=1 and look at the change");
+    assert!(
+        found == wanted,
+        "{name} is out of step; run the tests with UPDATE_DOCUMENTS=1 and look at the change"
+    );
 }
 
 /// The README with the text between `<!-- begin:NAME -->` and `<!-- end:NAME -->` replaced.

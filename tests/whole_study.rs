@@ -204,12 +204,8 @@ assert len(p["patches"]) == len(p["xcoords"]) == len(p["ycoords"])
 i = np.load(sys.argv[1] + "/stitch/dose=1e4,view=dense,model=PtychoPINN/image.npz", allow_pickle=False)
 assert i["object"].dtype == np.complex64 and i["origin_yx"].shape == (2,)
 "#;
-    let output = Command::new("python3")
-        .args(["-c", script])
-        .arg(results)
-        .env("PYTHONPATH", site)
-        .output()
-        .unwrap();
+    let output =
+        Command::new("python3").args(["-c", script]).arg(results).env("PYTHONPATH", site).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -23,7 +23,6 @@ mod worker;
 use clap::Parser;
 
 use args::{Args, Command};
-use failure::Failure;
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {

@@ -54,7 +54,7 @@ fn go(loaded: &Loaded, args: &Run) -> Result<u8, Failure> {
             gpus: args.gpus.clone().unwrap_or_else(surroundings::gpus),
         },
         worker: vec![program.into_os_string(), "worker".into()],
-        host: surroundings::host(),
+        host: exec::host(),
         around: around(&loaded.plan, &search)?,
         runtime: Arc::new(move || {
             let found = runtime::obtain(&search, &mut |step| notice(&step));

@@ -18,11 +18,6 @@ pub fn named_variables(plan: &Plan) -> BTreeMap<String, Option<String>> {
     names.map(|n| (n.clone(), std::env::var_os(n).map(|v| v.to_string_lossy().into_owned()))).collect()
 }
 
-/// Name of this machine.
-pub fn host() -> String {
-    nix::unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |n| n.to_string_lossy().into_owned())
-}
-
 /// Cores that this process may use.
 pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))

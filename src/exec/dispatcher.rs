@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::process::{Worker, describe};
+use super::inbox::{Handle, Interrupt, Message};
+use super::job::{Place, job};
+use super::process::{Worker, unexpected_end};
 use super::publish;
 use super::run::{Book, Options, Summary};
 use super::slots::Slots;
@@ -17,43 +19,9 @@ use super::{Change, TaskState};
 use crate::cache::{Decision, Fingerprint, History, Known, Layout, Manifest, Store, StoreError, Why, decide};
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, Outcome};
-use crate::plan::{Plan, Source};
-use crate::stages::{Device, Job, JobInput, Report};
+use crate::plan::Plan;
+use crate::stages::{Device, Report};
 use crate::worker::{FromWorker, Produced};
-
-/// What arrives in the inbox.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// A stage reports.
-    Report { task: usize, report: Report },
-    /// A worker has ended, with its last word if it had one.
-    Exited { task: usize, status: Result<ExitStatus, String>, last: Option<FromWorker> },
-    /// ONNX Runtime was found or fetched, or could not be.
-    Runtime(Result<PathBuf, StageError>),
-    /// The user wants an end.
-    Interrupt(Interrupt),
-}
-
-/// How urgently to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Interrupt {
-    /// Ask running tasks to end, and wait for the grace period.
-    Gently,
-    /// Now.
-    Now,
-}
-
-/// Interrupts a run from another thread.
-#[derive(Debug, Clone)]
-pub struct Handle(Sender<Message>);
-
-impl Handle {
-    /// Stops the run. Finished work is kept.
-    pub fn interrupt(&self, how: Interrupt) {
-        // A closed inbox means that the run is over.
-        let _ = self.0.send(Message::Interrupt(how));
-    }
-}
 
 /// A task in the hands of a worker.
 struct Running {
@@ -309,7 +277,8 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let task = &self.plan.tasks[index];
         let (log, staging) = (self.log_path(index), self.layout.staging().join(index.to_string()));
         std::fs::create_dir_all(&staging).map_err(StoreError::io("create", &staging))?;
-        let job = self.job(index, device, threads, runtime, staging.clone());
+        let place = Place { device, threads, runtime, staging: staging.clone() };
+        let job = job(self.plan, index, &self.known, self.layout, place);
         self.set(index, Change::Start);
         self.book.write(Event::TaskStarted {
             task: task.id.clone(),
@@ -344,49 +313,6 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
                 let error = StageError::from(error).hint("the worker process could not be started");
                 self.fail(index, error, 0.0, log)
             }
-        }
-    }
-
-    fn job(
-        &self,
-        index: usize,
-        device: Device,
-        threads: usize,
-        runtime: Option<PathBuf>,
-        staging: PathBuf,
-    ) -> Job {
-        let task = &self.plan.tasks[index];
-        let input = |source: &Source| match source {
-            Source::File { path } => JobInput {
-                path: self.plan.base.join(path),
-                origin: path.display().to_string(),
-                point: BTreeMap::new(),
-            },
-            Source::Task { task, output } => {
-                let producer = &self.plan.tasks[*task];
-                let file = &self.known[task][output].file;
-                JobInput {
-                    path: self.layout.results().join(&producer.folder).join(file),
-                    origin: producer.id.clone(),
-                    point: producer.point.clone(),
-                }
-            }
-        };
-        let inputs = task.inputs.iter().map(|(slot, all)| (slot.clone(), all.iter().map(input).collect()));
-        Job {
-            task: task.id.clone(),
-            kind: task.kind.clone(),
-            point: task.point.clone(),
-            params: merged(&task.params, &task.tuning),
-            seed: task.seed.unwrap_or_default(),
-            inputs: inputs.collect(),
-            outputs: task.outputs.clone(),
-            staging,
-            threads,
-            device,
-            memory: task.resources.memory,
-            timeout_s: task.resources.time_s,
-            runtime,
         }
     }
 
@@ -459,7 +385,8 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             }
             Some(FromWorker::Failed { error }) => self.fail(index, error, seconds, running.log),
             _ => {
-                let error = unexpected_end(&running, status, self.plan.tasks[index].resources.time_s);
+                let error =
+                    unexpected_end(running.timed_out, status, self.plan.tasks[index].resources.time_s);
                 self.fail(index, error, seconds, running.log)
             }
         };
@@ -569,30 +496,5 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             running.deadline = None;
             running.worker.kill();
         }
-    }
-}
-
-/// A worker that ended without a last word.
-fn unexpected_end(running: &Running, status: Result<ExitStatus, String>, time_s: Option<f64>) -> StageError {
-    if running.timed_out {
-        let limit = time_s.unwrap_or_default();
-        return StageError::new(FailureClass::Timeout, format!("did not end within {limit} s"))
-            .hint("raise `resources.time` of the stage");
-    }
-    match status {
-        Ok(status) => StageError::new(FailureClass::Signal, describe(&status)),
-        Err(message) => StageError::new(FailureClass::Other, format!("the worker was lost: {message}")),
-    }
-}
-
-/// Parameters and tuning together: the stage sees one object.
-fn merged(params: &Value, tuning: &Value) -> Value {
-    match (params, tuning) {
-        (Value::Object(params), Value::Object(tuning)) => {
-            let mut all = params.clone();
-            all.extend(tuning.clone());
-            Value::Object(all)
-        }
-        (params, _) => params.clone(),
     }
 }

@@ -1,6 +1,9 @@
 //! Running a plan: one owner of all state, one inbox, worker processes at the other end.
 
 mod dispatcher;
+mod host;
+mod inbox;
+mod job;
 mod lock;
 mod process;
 mod publish;
@@ -8,7 +11,8 @@ mod run;
 mod slots;
 mod state;
 
-pub use dispatcher::{Handle, Interrupt};
+pub use host::host;
+pub use inbox::{Handle, Interrupt};
 pub use lock::{LockError, RunLock};
 pub use process::end_with_parent;
 pub use run::{Options, RunError, RuntimeProvider, Summary, run};

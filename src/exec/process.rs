@@ -13,7 +13,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use super::dispatcher::Message;
+use super::inbox::Message;
+use crate::diag::{FailureClass, StageError};
 use crate::stages::{Job, Report};
 use crate::worker::FromWorker;
 
@@ -117,7 +118,7 @@ fn listen(
 }
 
 /// A worker's end in words, when it said nothing itself.
-pub(super) fn describe(status: &ExitStatus) -> String {
+fn describe(status: &ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("the worker exited with code {code} without a result"),
         (None, Some(number)) => {
@@ -125,6 +126,23 @@ pub(super) fn describe(status: &ExitStatus) -> String {
             format!("the worker was ended by signal {name}")
         }
         (None, None) => "the worker ended without a result".to_owned(),
+    }
+}
+
+/// A worker that ended without a last word.
+pub(super) fn unexpected_end(
+    timed_out: bool,
+    status: Result<ExitStatus, String>,
+    time_s: Option<f64>,
+) -> StageError {
+    if timed_out {
+        let limit = time_s.unwrap_or_default();
+        return StageError::new(FailureClass::Timeout, format!("did not end within {limit} s"))
+            .hint("raise `resources.time` of the stage");
+    }
+    match status {
+        Ok(status) => StageError::new(FailureClass::Signal, describe(&status)),
+        Err(message) => StageError::new(FailureClass::Other, format!("the worker was lost: {message}")),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::dispatcher::{Dispatcher, Handle};
-use super::{Capacity, LockError, RunLock, TaskState};
+use super::dispatcher::Dispatcher;
+use super::{Capacity, Handle, LockError, RunLock, TaskState};
 use crate::cache::{History, Layout, Store, StoreError, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record};

@@ -88,7 +88,7 @@ fn transpose<C: Copy>(from: &[C], to: &mut [C], rows: usize, cols: usize) {
     }
 }
 
-/// Source index of element `i` after `fftshift` along an axis of length `n` (as NumPy: out[i] = in[(i + n − n/2) mod n]).
+/// Source index of element `i` after `fftshift` along an axis of length `n` (as NumPy: `out[i] = in[(i + n − n/2) mod n]`).
 pub fn shifted(i: usize, n: usize) -> usize {
     (i + n - n / 2) % n
 }

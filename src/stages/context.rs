@@ -114,8 +114,9 @@ impl<'a> Context<'a> {
 
     /// The typed parameters.
     pub fn params<P: DeserializeOwned>(&self) -> StageResult<P> {
-        serde_json::from_value(self.job.params.clone())
-            .map_err(|e| StageError::new(FailureClass::Other, format!("parameters of {}: {e}", self.job.task)))
+        serde_json::from_value(self.job.params.clone()).map_err(|e| {
+            StageError::new(FailureClass::Other, format!("parameters of {}: {e}", self.job.task))
+        })
     }
 
     /// The files of a slot; empty if none was given.

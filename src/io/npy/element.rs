@@ -1,5 +1,6 @@
 //! Numbers that arrays can be read as, and from which stored types each may be read.
 
+use ndarray_npy::WritableElement;
 use num_complex::{Complex32, Complex64};
 
 use super::{DType, Header, NpyError};
@@ -9,15 +10,9 @@ use super::{DType, Header, NpyError};
 /// Reading converts: any real or integer type to a real one, any numeric type to a complex one, and
 /// integers (or floats that are whole numbers) to `i64`. Complex is never narrowed to real, nor text to
 /// numbers.
-pub trait Element: Copy + Sized {
-    /// Type string this is written as.
-    const DESCR: &'static str;
-
+pub trait Element: Copy + Sized + WritableElement {
     /// Decodes `bytes`, a whole number of elements of the header's type, and appends them to `into`.
     fn decode(header: &Header, bytes: &[u8], into: &mut Vec<Self>) -> Result<(), NpyError>;
-
-    /// Appends the little-endian bytes.
-    fn encode(&self, into: &mut Vec<u8>);
 }
 
 /// Appends each stored number of the given type, converted.
@@ -58,32 +53,18 @@ macro_rules! real {
 }
 
 impl Element for f32 {
-    const DESCR: &'static str = "<f4";
-
     fn decode(header: &Header, bytes: &[u8], into: &mut Vec<Self>) -> Result<(), NpyError> {
         real!(header, bytes, into, "real numbers", |v| v as f32)
-    }
-
-    fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.to_le_bytes());
     }
 }
 
 impl Element for f64 {
-    const DESCR: &'static str = "<f8";
-
     fn decode(header: &Header, bytes: &[u8], into: &mut Vec<Self>) -> Result<(), NpyError> {
         real!(header, bytes, into, "real numbers", |v| v as f64)
-    }
-
-    fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.to_le_bytes());
     }
 }
 
 impl Element for i64 {
-    const DESCR: &'static str = "<i8";
-
     fn decode(header: &Header, bytes: &[u8], into: &mut Vec<Self>) -> Result<(), NpyError> {
         let start = into.len();
         let refuse = |value: String| NpyError::Number { value, wanted: "a 64-bit integer" };
@@ -113,17 +94,11 @@ impl Element for i64 {
             _ => real!(header, bytes, into, "integers", |v| v as i64),
         }
     }
-
-    fn encode(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.to_le_bytes());
-    }
 }
 
 macro_rules! complex {
-    ($complex:ident, $part:ty, $descr:literal) => {
+    ($complex:ident, $part:ty) => {
         impl Element for $complex {
-            const DESCR: &'static str = $descr;
-
             fn decode(header: &Header, bytes: &[u8], into: &mut Vec<Self>) -> Result<(), NpyError> {
                 let parts = match header.dtype {
                     DType::Complex(n) => Header { dtype: DType::Float(n / 2), ..header.clone() },
@@ -139,17 +114,12 @@ macro_rules! complex {
                 into.extend(pairs.iter().map(|[re, im]| $complex::new(*re, *im)));
                 Ok(())
             }
-
-            fn encode(&self, into: &mut Vec<u8>) {
-                self.re.encode(into);
-                self.im.encode(into);
-            }
         }
     };
 }
 
-complex!(Complex32, f32, "<c8");
-complex!(Complex64, f64, "<c16");
+complex!(Complex32, f32);
+complex!(Complex64, f64);
 
 /// Half precision to single, exactly (IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits).
 fn half(bits: u16) -> f32 {

@@ -4,7 +4,7 @@
 //! for it. Object arrays are recognised from the header and never unpickled.
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
-//! Its parser is our own because the published one (`ndarray-npy`) trusts the header's lengths, recurses
+//! Arrays are written by `ndarray-npy`. The parser is our own because the published one (`ndarray-npy`) trusts the header's lengths, recurses
 //! on nested literals, and knows neither text, object nor half-precision arrays.
 
 mod element;
@@ -16,6 +16,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension, IxDyn, ShapeBuilder};
+use ndarray_npy::{WriteNpyError, WriteNpyExt};
 
 pub use element::Element;
 pub use error::NpyError;
@@ -101,17 +102,11 @@ where
     S: Data<Elem = T>,
     D: Dimension,
 {
-    writer.write_all(&header::encode(T::DESCR, array.shape()))?;
-    let mut buffer = Vec::with_capacity(CHUNK);
-    let mut values = array.iter();
-    loop {
-        buffer.clear();
-        values.by_ref().take(CHUNK / size_of::<T>()).for_each(|v| v.encode(&mut buffer));
-        if buffer.is_empty() {
-            return Ok(());
-        }
-        writer.write_all(&buffer)?;
-    }
+    // ndarray-npy keeps the order in memory; readers of the contract expect C order.
+    array.as_standard_layout().write_npy(writer).map_err(|e| match e {
+        WriteNpyError::Io(e) => NpyError::Io(e),
+        other => NpyError::Io(std::io::Error::other(other)),
+    })
 }
 
 /// Writes text as NumPy does `np.array("…")`: zero-dimensional UCS-4.

@@ -119,7 +119,9 @@ fn absurd_claims_are_refused_before_memory_is_taken() {
         message::<f32>(&array("<f4", "(4611686018427387904, 4611686018427387904, 0)", &[])),
         "shape (4611686018427387904, 4611686018427387904, 0) is absurd: more bytes than any memory has"
     );
-    assert!(message::<f32>(&array("<f4", "(99999999999999999999999,)", &[])).contains("a whole number below 2⁶⁴"));
+    assert!(
+        message::<f32>(&array("<f4", "(99999999999999999999999,)", &[])).contains("a whole number below 2⁶⁴")
+    );
     let mut stored = b"\x93NUMPY\x02\x00".to_vec();
     stored.extend_from_slice(&u32::MAX.to_le_bytes());
     assert!(message::<f32>(&stored).contains("claims 4294967295 bytes"));

@@ -1,0 +1,43 @@
+//! What the dispatcher hears, and the handle by which others speak to it.
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::mpsc::Sender;
+
+use crate::diag::StageError;
+use crate::stages::Report;
+use crate::worker::FromWorker;
+
+/// What arrives in the inbox.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A stage reports.
+    Report { task: usize, report: Report },
+    /// A worker has ended, with its last word if it had one.
+    Exited { task: usize, status: Result<ExitStatus, String>, last: Option<FromWorker> },
+    /// ONNX Runtime was found or fetched, or could not be.
+    Runtime(Result<PathBuf, StageError>),
+    /// The user wants an end.
+    Interrupt(Interrupt),
+}
+
+/// How urgently to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// Ask running tasks to end, and wait for the grace period.
+    Gently,
+    /// Now.
+    Now,
+}
+
+/// Interrupts a run from another thread.
+#[derive(Debug, Clone)]
+pub struct Handle(pub(super) Sender<Message>);
+
+impl Handle {
+    /// Stops the run. Finished work is kept.
+    pub fn interrupt(&self, how: Interrupt) {
+        // A closed inbox means that the run is over.
+        let _ = self.0.send(Message::Interrupt(how));
+    }
+}

@@ -1,0 +1,67 @@
+//! From a task of the plan to the job of a worker.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::cache::{Known, Layout};
+use crate::plan::{Plan, Source};
+use crate::stages::{Device, Job, JobInput};
+
+/// What the dispatcher decided about where a task runs.
+pub(super) struct Place {
+    pub(super) device: Device,
+    pub(super) threads: usize,
+    pub(super) runtime: Option<PathBuf>,
+    pub(super) staging: PathBuf,
+}
+
+/// The job of a task whose producers are all in `known`.
+pub(super) fn job(plan: &Plan, index: usize, known: &Known, layout: &Layout, place: Place) -> Job {
+    let task = &plan.tasks[index];
+    let input = |source: &Source| match source {
+        Source::File { path } => JobInput {
+            path: plan.base.join(path),
+            origin: path.display().to_string(),
+            point: BTreeMap::new(),
+        },
+        Source::Task { task, output } => {
+            let producer = &plan.tasks[*task];
+            let file = &known[task][output].file;
+            JobInput {
+                path: layout.results().join(&producer.folder).join(file),
+                origin: producer.id.clone(),
+                point: producer.point.clone(),
+            }
+        }
+    };
+    let inputs = task.inputs.iter().map(|(slot, all)| (slot.clone(), all.iter().map(input).collect()));
+    Job {
+        task: task.id.clone(),
+        kind: task.kind.clone(),
+        point: task.point.clone(),
+        params: merged(&task.params, &task.tuning),
+        seed: task.seed.unwrap_or_default(),
+        inputs: inputs.collect(),
+        outputs: task.outputs.clone(),
+        staging: place.staging,
+        threads: place.threads,
+        device: place.device,
+        memory: task.resources.memory,
+        timeout_s: task.resources.time_s,
+        runtime: place.runtime,
+    }
+}
+
+/// Parameters and tuning together: the stage sees one object.
+fn merged(params: &Value, tuning: &Value) -> Value {
+    match (params, tuning) {
+        (Value::Object(params), Value::Object(tuning)) => {
+            let mut all = params.clone();
+            all.extend(tuning.clone());
+            Value::Object(all)
+        }
+        (params, _) => params.clone(),
+    }
+}
