@@ -29,16 +29,17 @@ struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
-    mtime_ns: i128,
+    mtime_ns: i64,
     /// Absent for objects of the store: linking them changes their ctime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ctime_ns: Option<i128>,
+    ctime_ns: Option<i64>,
     inode: u64,
 }
 
 impl Stamp {
     fn of(meta: &Metadata, with_ctime: bool) -> Self {
-        let ns = |s: i64, n: i64| i128::from(s) * 1_000_000_000 + i128::from(n);
+        // Nanoseconds since 1970 fit until the year 2262; beyond, a stamp only has to stay the same.
+        let ns = |s: i64, n: i64| s.wrapping_mul(1_000_000_000).wrapping_add(n);
         Self {
             size: meta.size(),
             mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -321,10 +321,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let due = self.running.values().filter_map(|r| r.deadline).chain(self.stopping).min();
         match due {
             None => self.inbox.recv().ok(),
-            Some(due) => match self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Ok(message) => Some(message),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())).ok(),
         }
     }
 

@@ -25,6 +25,7 @@ impl Shape {
     }
 
     /// Numbers in the map, border included.
+    #[allow(clippy::len_without_is_empty)] // a map always has its border
     pub fn len(self) -> usize {
         (self.side + 2) * self.row()
     }
@@ -86,6 +87,7 @@ impl Conv {
     }
 
     /// Number of parameters.
+    #[allow(clippy::len_without_is_empty)] // a convolution always has a bias
     pub fn len(&self) -> usize {
         self.weights() + self.outputs
     }

@@ -105,7 +105,7 @@ impl<T: Real> Physics<T> {
         }
 
         let background = T::of(BACKGROUND_WEIGHT);
-        self.gradient.iter_mut().zip(&self.weight).for_each(|(g, &w)| *g = *g / (w + background));
+        self.gradient.iter_mut().zip(&self.weight).for_each(|(g, &w)| *g /= w + background);
         for (i, position) in positions.iter().enumerate() {
             cut(&self.gradient, width, corner(position, m), &mut self.patch, m);
             let part = i * m * m..(i + 1) * m * m;
@@ -189,7 +189,7 @@ fn compare<T: Real>(optics: &Optics<T>, n: usize, measured: &[T], field: &mut [C
                     let slope = if difference > T::zero() { T::one() } else { -T::one() };
                     // The amplitude has no slope at 0; any direction is as good as none.
                     let safe = if amplitude > T::zero() { amplitude } else { T::one() };
-                    *value = *value * (slope / (safe * pixels));
+                    *value *= slope / (safe * pixels);
                 }
                 Likelihood::Poisson => {
                     let (expected, counted) = (value.norm_sqr() + optics.floor, x * x);
@@ -198,7 +198,7 @@ fn compare<T: Real>(optics: &Optics<T>, n: usize, measured: &[T], field: &mut [C
                         sum += counted * (counted / expected).ln();
                     }
                     let two = T::one() + T::one();
-                    *value = *value * (two * (T::one() - counted / expected) / photons);
+                    *value *= two * (T::one() - counted / expected) / photons;
                 }
             }
         }

