@@ -1,5 +1,7 @@
 //! The dispatcher against workers that misbehave: shell scripts speak the worker protocol, or fail to.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! README, schema, help and shipped pipelines stay in step with the program. With `UPDATE_DOCUMENTS=1`
 //! the tests write what they would otherwise demand.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fmt::Write;

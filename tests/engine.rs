@@ -1,5 +1,7 @@
 //! The engine on real processes: `command` stages that anyone can follow.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{TestEnvironment, states, wait_until};

@@ -1,6 +1,8 @@
 //! A small study through all five phases, with real training, ONNX Runtime and every stage kind that a
 //! dose/overlap study has: reproducible, resumable, readable.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

@@ -126,7 +126,13 @@ impl Problems {
     pub fn finish(mut self, text: &str) -> Self {
         self.0.sort_by(|a, b| (&a.at, &a.message).cmp(&(&b.at, &b.message)));
         self.0.dedup();
-        self.0.iter_mut().for_each(|p| p.quote(text));
+        // Split once: a large file may have as many problems as lines.
+        let lines: Vec<&str> = text.lines().collect();
+        for problem in &mut self.0 {
+            if let (Some(at), None) = (&problem.at, &problem.excerpt) {
+                problem.excerpt = lines.get(at.line.saturating_sub(1)).map(|line| (*line).to_owned());
+            }
+        }
         self
     }
 }

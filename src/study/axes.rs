@@ -305,7 +305,11 @@ impl AxisDraft {
             let labels: Vec<&str> = self.axis.points.iter().map(|p| p.label.as_str()).collect();
             let message = format!("axis `{}` has no value {}", self.axis.name, shorten(&label));
             let problem = Problem::at(node.at.clone(), message).expected(fields::one_of(&labels));
-            problems.push(fields::near(problem, &label, labels, problems));
+            // The nearest number in letters is no better a guess than any other.
+            problems.push(match &node.content {
+                Content::Text(text) => fields::near(problem, text, labels, problems),
+                _ => problem,
+            });
         }
         Found::Nowhere
     }

@@ -24,6 +24,7 @@ impl Link<'_, '_> {
         }
         let rows = &stage.decl.tuples;
         let mut counts = vec![0_usize; rows.len()];
+        let mut idle = Vec::new();
         for (source, resolved) in input.sources.iter().zip(resolved) {
             let mut useful = false;
             for (row, count) in rows.iter().zip(&mut counts) {
@@ -35,21 +36,26 @@ impl Link<'_, '_> {
                 *count += found;
                 useful |= found > 0;
             }
-            // With values from the command line a reference may have lost its points for now.
-            let alone = resolved.leads.len() == 1 && input.sources.len() == 1;
-            if !useful && !alone && rows.len() > 0 && !self.axes.narrowed() {
-                let message = format!("this matches no point of stage `{}`", stage.decl.id);
-                self.problems.push(Problem::at(source.at.clone(), message));
+            if !useful {
+                idle.push(source);
             }
         }
         let gap = |count: &usize| *count == 0 && arity != Arity::Optional;
         let excess = |count: &usize| *count > 1 && arity != Arity::Many;
         let gaps = counts.iter().filter(|count| gap(count)).count();
-        if let Some(i) = counts.iter().position(|count| gap(count)) {
-            self.gap(stage, input, resolved, rows.row(i), gaps);
+        match counts.iter().position(gap) {
+            Some(i) => self.gap(stage, input, resolved, rows.row(i), gaps),
+            // With values from the command line a reference may have lost its points for now.
+            None if rows.len() > 0 && !self.axes.narrowed() => {
+                for source in idle {
+                    let message = format!("this matches no point of stage `{}`", stage.decl.id);
+                    self.problems.push(Problem::at(source.at.clone(), message));
+                }
+            }
+            None => {}
         }
         let excesses = counts.iter().filter(|count| excess(count)).count();
-        if let Some(i) = counts.iter().position(|count| excess(count)) {
+        if let Some(i) = counts.iter().position(excess) {
             self.excess(stage, input, resolved, rows.row(i), excesses);
         }
     }
@@ -80,12 +86,14 @@ impl Link<'_, '_> {
                     }));
                 }
                 let id = &self.stages[*producer].decl.id;
-                sought.push(match at.is_empty() {
-                    true => format!("a point of `{id}`"),
-                    false => format!("a point of `{id}` with {}", at.join(",")),
+                sought.push(match (at.is_empty(), self.stages[*producer].decl.tuples.len()) {
+                    (_, 0) => format!("a point of `{id}`, which has none"),
+                    (true, _) => format!("a point of `{id}`"),
+                    (false, _) => format!("a point of `{id}` with {}", at.join(",")),
                 });
             }
         }
+        sought.dedup();
         let at = match &input.sources[..] {
             [source] => source.at.clone(),
             _ => input.at.clone(),
@@ -157,7 +165,7 @@ fn open_axes<'p>(producer: &'p StageDecl, consumer: &StageDecl) -> Vec<&'p str> 
     open.map(String::as_str).collect()
 }
 
-fn label<'p>(axis: &'p Axis, position: u32) -> &'p str {
+fn label(axis: &Axis, position: u32) -> &str {
     axis.points.get(position as usize).map_or("?", |point| point.label.as_str())
 }
 

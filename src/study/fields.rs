@@ -54,6 +54,12 @@ impl<'n> Fields<'n> {
         Some(fields)
     }
 
+    /// Names another place for what is missing than the mapping itself.
+    pub(super) fn placed(mut self, at: &'n Location) -> Self {
+        self.at = at;
+        self
+    }
+
     /// The value under a key. A key without a value counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
         let (_, node) = self.entries.get(key)?;
@@ -130,8 +136,12 @@ pub(super) fn mapping<'n>(node: &'n Node, what: &str, problems: &mut Problems) -
 pub(super) fn list<'n>(node: &'n Node, what: &str, problems: &mut Problems) -> Option<&'n [Node]> {
     match &node.content {
         Content::Seq(items) => Some(items),
-        _ => {
-            problems.push(mismatch(node, what, "a list"));
+        other => {
+            let problem = mismatch(node, what, "a list");
+            problems.push(match other.label().filter(|label| !label.is_empty()) {
+                Some(label) => problem.hint(format!("write `[{}]`", shorten(&label))),
+                None => problem,
+            });
             None
         }
     }

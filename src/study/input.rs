@@ -152,7 +152,8 @@ fn checked(node: &Node, target: &str, problems: &mut Problems) -> Option<String>
 
 fn resolve_filter(filter: &[(Key, Node)], scope: &Scope<'_>) -> BTreeMap<String, Vec<String>> {
     let labels = |node: &Node| -> Vec<String> {
-        let node = scope.node(node);
+        let mut node = node.clone();
+        scope.fill(&mut node);
         let labels = one_or_more(&node).iter().filter_map(|value| value.content.label());
         labels.map(|label| label.into_owned()).collect()
     };

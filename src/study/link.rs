@@ -2,6 +2,7 @@
 //! every point?
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::axes::Axes;
@@ -71,6 +72,9 @@ pub(super) struct Resolved {
 
 impl Resolved {
     pub(super) fn lead(&self, row: &[u32]) -> Option<&Lead> {
+        if self.columns.is_empty() {
+            return self.leads.values().next();
+        }
         let key: Vec<u32> = self.columns.iter().map(|column| row[*column]).collect();
         self.leads.get(&key)
     }
@@ -135,10 +139,9 @@ impl<'a, 'c> Link<'a, 'c> {
             resolved.leads.insert(Vec::new(), lead);
         } else if stage.sound {
             for row in stage.decl.tuples.iter() {
-                let key: Vec<u32> = resolved.columns.iter().map(|column| row[*column]).collect();
-                if !resolved.leads.contains_key(&key) {
-                    let lead = self.follow(consumer, source, row);
-                    resolved.leads.insert(key, lead);
+                let key = resolved.columns.iter().map(|column| row[*column]).collect();
+                if let Entry::Vacant(entry) = resolved.leads.entry(key) {
+                    entry.insert(self.follow(consumer, source, row));
                 }
             }
         }
@@ -217,7 +220,9 @@ impl<'a, 'c> Link<'a, 'c> {
                 }
                 continue;
             }
-            sound &= self.axes.named(axis, &scope.node(node), self.problems).sound;
+            let mut node = node.clone();
+            scope.fill(&mut node);
+            sound &= self.axes.named(axis, &node, self.problems).sound;
         }
         sound
     }

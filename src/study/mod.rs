@@ -12,6 +12,7 @@ mod files;
 mod graph;
 mod input;
 mod link;
+mod mapping;
 mod matching;
 mod model;
 mod node;

@@ -56,9 +56,9 @@ impl Content {
         match self {
             Self::Null => "nothing".into(),
             Self::Bool(value) => format!("`{value}`"),
-            Self::Int(_) | Self::Float(_) => {
-                format!("the number {}", self.label().unwrap_or_default())
-            }
+            Self::Int(value) => format!("the number {value}"),
+            Self::Float(_) => format!("the number {}", self.label().unwrap_or_default()),
+            Self::Text(text) if text.is_empty() => "an empty text".into(),
             Self::Text(text) => format!("the text `{}`", shorten(text)),
             Self::Seq(_) => "a list".into(),
             Self::Map(_) => "a mapping".into(),
@@ -153,7 +153,11 @@ impl Node {
 
 /// A text fit for a message: the first 60 characters, on one line.
 pub(super) fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().collect(),
+        false => c.to_string(),
+    };
+    let mut short: String = text.chars().take(60).map(escape).collect();
     if text.chars().nth(60).is_some() {
         short.push('…');
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::fields::one_of;
 use super::node::{Content, Key, Node, shorten};
 use super::yaml;
 use crate::diag::{Location, Problem, Problems};
@@ -50,7 +51,7 @@ impl Overrides {
             let stages = keys(root.get("stages"));
             if !stages.contains(&stage) {
                 let problem = argument.problem(0, format!("unknown stage `{}`", shorten(stage)));
-                return Err(problem.did_you_mean(stage, stages));
+                return Err(problem.expected(one_of(&stages)).did_you_mean(stage, stages));
             }
             let value = argument.value(start, value, problems).unwrap_or_else(|| argument.null());
             let node = argument.nest(stage.len() + 1, path, value)?;
@@ -65,7 +66,8 @@ impl Overrides {
             self.seed = argument.value(start, value, problems);
         } else {
             let problem = argument.problem(0, format!("unknown axis `{}`", shorten(target)));
-            return Err(problem.did_you_mean(target, axes.into_iter().chain(["seed"])));
+            let names: Vec<&str> = axes.into_iter().chain(["seed"]).collect();
+            return Err(problem.expected(one_of(&names)).did_you_mean(target, names));
         }
         Ok(())
     }

@@ -40,7 +40,8 @@ impl Params {
         if let Some(top) = &self.top {
             node.merge(top);
         }
-        scope.node(&node)
+        scope.fill(&mut node);
+        node
     }
 
     /// The parameters at one point as JSON, with those named in `tuning` apart.

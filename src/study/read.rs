@@ -1,6 +1,6 @@
 //! The whole file: from its text to a study, or to every problem in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,8 +65,13 @@ fn not_utf8(path: &Path, valid: &[u8]) -> Problem {
 pub fn parse(path: &Path, text: &str, catalog: &Catalog, sets: &[String]) -> Result<Study, Problems> {
     let mut problems = Problems::default();
     let file = Arc::new(path.to_owned());
-    let study = yaml::parse(&file, text, &mut problems)
-        .and_then(|root| read(path, &root, catalog, sets, &mut problems));
+    let root = yaml::parse(&file, text, &mut problems);
+    let unreadable: BTreeSet<Location> = problems.0.iter().filter_map(|problem| problem.at.clone()).collect();
+    let mut found = Problems::default();
+    let study = root.and_then(|root| read(path, &root, catalog, sets, &mut found));
+    // What follows from a value that could not be read is not told as well.
+    let follows = |problem: &Problem| problem.at.as_ref().is_some_and(|at| unreadable.contains(at));
+    problems.0.extend(found.0.into_iter().filter(|problem| !follows(problem)));
     match study {
         Some(study) if problems.is_empty() => Ok(study),
         _ => Err(quoted(problems, text, sets)),
@@ -156,15 +161,15 @@ fn read_stages<'c>(
     if entries.is_empty() {
         problems.push(Problem::at(node.at.clone(), "`stages` is empty"));
     }
-    let ids: BTreeMap<&str, ()> = entries.iter().map(|(key, _)| (key.text.as_str(), ())).collect();
+    let ids: BTreeSet<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
     let mut overlays: BTreeMap<&str, BTreeMap<usize, BTreeMap<String, Node>>> = BTreeMap::new();
     for (axis, draft) in axes.drafts.iter().enumerate() {
         for params in &draft.params {
             let stage = params.stage.text.as_str();
-            if !ids.contains_key(stage) {
+            if !ids.contains(stage) {
                 let message = format!("unknown stage `{}`", shorten(stage));
                 let problem = Problem::at(params.stage.at.clone(), message);
-                problems.push(fields::near(problem, stage, ids.keys().copied(), problems));
+                problems.push(fields::near(problem, stage, ids.iter().copied(), problems));
                 continue;
             }
             let of_axis = overlays.entry(stage).or_default().entry(axis).or_default();
@@ -177,6 +182,10 @@ fn read_stages<'c>(
 
 /// An axis that no stage goes over does nothing: a slip more often than a wish.
 fn unused_axes(stages: &[StageDraft<'_>], axes: &Axes, problems: &mut Problems) {
+    // A misspelt axis may well be the one that seems unused.
+    if stages.iter().any(|stage| !stage.over_known) {
+        return;
+    }
     let mut used = vec![false; axes.drafts.len()];
     for axis in stages.iter().flat_map(|stage| &stage.axes) {
         used[*axis] = true;

@@ -89,7 +89,7 @@ fn size(node: &Node, key: &str, problems: &mut Problems) -> Option<u64> {
     let expected = "a size such as `512MiB`, `2GiB`, `6GB`";
     let bytes = quantity(node, key, SIZES, expected, problems)?.round();
     // 2^53: beyond it a size is a slip of the keyboard, and no longer exact.
-    if bytes >= 1.0 && bytes <= 9_007_199_254_740_992.0 {
+    if (1.0..=9_007_199_254_740_992.0).contains(&bytes) {
         return Some(bytes as u64);
     }
     problems.push(mismatch(node, &format!("`{key}`"), expected));
@@ -104,15 +104,15 @@ fn quantity(
     expected: &str,
     problems: &mut Problems,
 ) -> Option<f64> {
-    let problem = mismatch(node, &format!("`{key}`"), expected);
+    let problem = || mismatch(node, &format!("`{key}`"), expected);
     let written = match &node.content {
         Content::Text(text) => text.trim(),
         Content::Int(_) | Content::Float(_) => {
-            problems.push(problem.hint("a unit is missing"));
+            problems.push(problem().hint("a unit is missing"));
             return None;
         }
         _ => {
-            problems.push(problem);
+            problems.push(problem());
             return None;
         }
     };
@@ -120,20 +120,16 @@ fn quantity(
     let unit = written[digits.len()..].trim_start();
     let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    match (digits.parse::<f64>(), factor) {
-        (Ok(value), Some(factor)) if plain && value > 0.0 && value.is_finite() => Some(value * factor),
-        (Ok(_), None) => {
-            problems.push(match nearest_unit(unit, units) {
-                Some(near) => problem.hint(format!("did you mean `{digits}{near}`?")),
-                None => problem,
-            });
-            None
-        }
-        _ => {
-            problems.push(problem);
-            None
-        }
+    let number = digits.parse::<f64>().ok().filter(|value| plain && *value > 0.0 && value.is_finite());
+    if let (Some(number), Some(factor)) = (number, factor) {
+        return Some(number * factor);
     }
+    let near = if number.is_some() { nearest_unit(unit, units) } else { None };
+    problems.push(match near {
+        Some(near) => problem().hint(format!("did you mean `{digits}{near}`?")),
+        None => problem(),
+    });
+    None
 }
 
 /// The unit that was probably meant: same letters in another case, or what stands before a slip.

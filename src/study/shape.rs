@@ -142,20 +142,27 @@ impl<'s> Shape<'s> {
             size >= f64::from(i32::MAX) && found.is_none_or(|found| found.abs() <= size)
         };
         let usual = |key: &str| bound(key).filter(|value| !technical(value));
-        let above = bound("exclusiveMinimum").map(|value| format!("above {value}"));
-        let below = bound("exclusiveMaximum").map(|value| format!("below {value}"));
+        let above = bound("exclusiveMinimum").map(|value| format!(" above {}", plain(value)));
+        let below = bound("exclusiveMaximum").map(|value| format!(" below {}", plain(value)));
         match (above, usual("minimum"), below, usual("maximum")) {
-            (None, Some(least), None, Some(most)) => format!(" from {least} to {most}"),
+            (None, Some(least), None, Some(most)) => {
+                format!(" from {} to {}", plain(least), plain(most))
+            }
             (above, least, below, most) => {
-                let least = above.or_else(|| least.map(|value| format!("at least {value}")));
-                let most = below.or_else(|| most.map(|value| format!("at most {value}")));
-                match (least, most) {
-                    (None, None) => String::new(),
-                    (Some(one), None) | (None, Some(one)) => format!(", {one}"),
-                    (Some(least), Some(most)) => format!(", {least} and {most}"),
-                }
+                let least = above.or(least.map(|value| format!(" of at least {}", plain(value))));
+                let most = below.or(most.map(|value| format!(" of at most {}", plain(value))));
+                let ends: Vec<String> = least.into_iter().chain(most).collect();
+                ends.join(" and")
             }
         }
+    }
+}
+
+/// A number without the `.0` of whole floats.
+fn plain(value: &Value) -> String {
+    match value.as_f64() {
+        Some(float) if value.is_f64() => float.to_string(),
+        _ => value.to_string(),
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct StageDraft<'c> {
     pub(super) kind: Option<&'c Kind>,
     /// Positions of the axes in `over`, ascending.
     pub(super) axes: Vec<usize>,
+    /// Whether `over` could be read.
+    pub(super) over_known: bool,
     /// Whether its points are what the file means; if not, nothing is concluded from them.
     pub(super) sound: bool,
     /// Whether its references could all be read.
@@ -53,6 +55,7 @@ impl<'c> Context<'_, 'c> {
         let Some(fields) = Fields::read(node, format!("stage `{name}`"), KEYS, problems) else {
             return draft(id);
         };
+        let fields = fields.placed(&id.at);
         let mut stage = draft(id);
         stage.sound = true;
         stage.decl.phase =
@@ -101,6 +104,7 @@ impl<'c> Context<'_, 'c> {
         };
         let Some(items) = list(node, "`over`", problems) else {
             stage.sound = false;
+            stage.over_known = false;
             return;
         };
         for item in items {
@@ -109,7 +113,7 @@ impl<'c> Context<'_, 'c> {
                 self.axes.position(&key, "`over`", problems)
             });
             match found {
-                None => stage.sound = false,
+                None => (stage.sound, stage.over_known) = (false, false),
                 Some(axis) if stage.axes.contains(&axis) => {
                     let message = format!("`over` names `{}` twice", self.axes.drafts[axis].axis.name);
                     problems.push(Problem::at(item.at.clone(), message));
@@ -253,7 +257,7 @@ impl<'c> Context<'_, 'c> {
         if let Some(node) = fields.get("outputs") {
             let names: Vec<&str> = kind.outputs.iter().map(|output| output.name).collect();
             let message = format!("kind `{}` has outputs of its own", kind.name);
-            let hint = format!("leave `outputs` out; there is {}", fields::one_of(&names));
+            let hint = format!("leave `outputs` out: there are `{}`", names.join("`, `"));
             problems.push(Problem::at(node.at.clone(), message).hint(hint));
         }
         let outputs = kind.outputs.iter();
@@ -276,7 +280,7 @@ fn draft<'c>(id: &Key) -> StageDraft<'c> {
         inputs: Vec::new(),
         tuning: &[],
     };
-    StageDraft { decl, kind: None, axes: Vec::new(), sound: false, whole: true }
+    StageDraft { decl, kind: None, axes: Vec::new(), over_known: true, sound: false, whole: true }
 }
 
 fn phase(node: &Node, problems: &mut Problems) -> Option<Phase> {
@@ -349,7 +353,7 @@ fn outputs(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
         outputs.insert(key.text.clone(), plain);
     }
     if entries.is_empty() {
-        problems.push(Problem::at(node.at.clone(), "`outputs` is empty").expected("a mapping"));
+        problems.push(Problem::at(node.at.clone(), "`outputs` is empty").expected("one output or more"));
     }
     outputs
 }

@@ -48,7 +48,9 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 /// The axes that a text names.
 pub(super) fn axes_in(text: &str) -> impl Iterator<Item = &str> {
-    pieces(text).into_iter().filter_map(|piece| match piece {
+    // Most texts have no brace, and need not be taken apart.
+    let pieces = if text.contains('{') { pieces(text) } else { Vec::new() };
+    pieces.into_iter().filter_map(|piece| match piece {
         Piece::Axis(name) => Some(name),
         Piece::Literal(_) | Piece::Seed => None,
     })
@@ -98,17 +100,14 @@ impl Scope<'_> {
             .collect()
     }
 
-    /// The tree with every placeholder replaced; places stay those of the placeholders.
-    pub(super) fn node(&self, node: &Node) -> Node {
-        let content = match &node.content {
-            Content::Text(text) if text.contains('{') => self.content(text),
-            Content::Seq(items) => Content::Seq(items.iter().map(|item| self.node(item)).collect()),
-            Content::Map(entries) => {
-                Content::Map(entries.iter().map(|(key, value)| (key.clone(), self.node(value))).collect())
-            }
-            other => other.clone(),
-        };
-        Node { content, at: node.at.clone() }
+    /// Replaces every placeholder of a tree; places stay those of the placeholders.
+    pub(super) fn fill(&self, node: &mut Node) {
+        match &mut node.content {
+            Content::Text(text) if text.contains('{') => node.content = self.content(text),
+            Content::Seq(items) => items.iter_mut().for_each(|item| self.fill(item)),
+            Content::Map(entries) => entries.iter_mut().for_each(|(_, value)| self.fill(value)),
+            _ => {}
+        }
     }
 
     fn content(&self, text: &str) -> Content {

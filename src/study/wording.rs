@@ -48,6 +48,13 @@ impl<'a> Wording<'a> {
                 let unexpected = unexpected.iter();
                 unexpected.map(|key| self.unknown(node, &name, key, &known)).collect()
             }
+            // What a mapping that takes nothing says, once for all its keys.
+            Violation::FalseSchema => match &node.content {
+                Content::Map(entries) => {
+                    entries.iter().map(|(key, _)| self.unknown(node, &name, &key.text, &[])).collect()
+                }
+                _ => vec![self.wrong(node, &name, "nothing")],
+            },
             Violation::Required { property } => {
                 let property = property.as_str().unwrap_or_default();
                 vec![self.missing(node, error.instance_path(), property, shape)]

@@ -4,12 +4,13 @@
 //! the time, and one pass can go on after a repeated key, an unknown alias or a number out of range
 //! and report them all. Only a syntax error ends it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_yaml::granit_parser::{self, ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
+use super::mapping::Mapping;
 use super::node::{Content, Key, Node, shorten};
 use super::scalar;
 use crate::diag::{Location, Problem, Problems};
@@ -76,24 +77,6 @@ struct Frame {
 enum Items {
     Seq(Vec<Node>),
     Map(Mapping),
-}
-
-#[derive(Default)]
-struct Mapping {
-    entries: Vec<(Key, Node)>,
-    /// Keys seen → line of the first.
-    seen: BTreeMap<String, usize>,
-    /// A key that waits for its value.
-    key: Option<Pending>,
-    /// Values of `<<`, in order.
-    merges: Vec<Node>,
-}
-
-enum Pending {
-    Key(Key),
-    Merge,
-    /// A key that repeats another or is none: its value is read and dropped.
-    Dropped,
 }
 
 /// A finished node that an alias may repeat, and its measures.
@@ -169,7 +152,7 @@ impl Builder<'_> {
         };
         let content = match frame.items {
             Items::Seq(items) => Content::Seq(items),
-            Items::Map(mapping) => self.finish_mapping(mapping, &frame.at),
+            Items::Map(mapping) => mapping.finish(&frame.at, self.problems),
         };
         let node = Node { content, at: frame.at };
         self.add(Measured { node, height: frame.height + 1, size: frame.size }, frame.anchor)
@@ -216,7 +199,7 @@ impl Builder<'_> {
         at: Location,
     ) -> Result<(), Problem> {
         if let Some(Frame { items: Items::Map(mapping), .. }) = self.stack.last_mut()
-            && mapping.key.is_none()
+            && mapping.wants_key()
         {
             let merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
             let key = Key { text: text.to_owned(), at: at.clone() };
@@ -234,7 +217,8 @@ impl Builder<'_> {
             Some(tag) => scalar::tagged(tag.core_suffix().unwrap_or_default(), text),
         };
         let content = read.unwrap_or_else(|why| {
-            let found = shorten(text);
+            let tag = tag.map_or(String::new(), |tag| format!("{} ", tag.original()));
+            let found = shorten(&format!("{tag}{text}"));
             self.problems.push(Problem::at(at.clone(), format!("{why}: `{found}`")));
             Content::Null
         });
@@ -249,83 +233,6 @@ impl Builder<'_> {
             let message = format!("an unknown tag: `{}`", shorten(&tag.original()));
             self.problems.push(Problem::at(at.clone(), message));
         }
-    }
-
-    /// Lays the mappings of `<<` under the explicit entries; earlier ones win.
-    fn finish_mapping(&mut self, mapping: Mapping, at: &Location) -> Content {
-        let Mapping { mut entries, merges, .. } = mapping;
-        let mut seen: BTreeSet<String> = BTreeSet::new();
-        if !merges.is_empty() {
-            seen.extend(entries.iter().map(|(key, _)| key.text.clone()));
-        }
-        for merge in merges {
-            let sources = match merge.content {
-                Content::Seq(items) => items,
-                _ => vec![merge],
-            };
-            for source in sources {
-                match source.content {
-                    Content::Map(below) => {
-                        entries.extend(below.into_iter().filter(|(k, _)| seen.insert(k.text.clone())));
-                    }
-                    other => self.problems.push(
-                        Problem::at(source.at, format!("`<<` merges {}", other.describe()))
-                            .expected("a mapping, or a list of mappings"),
-                    ),
-                }
-            }
-        }
-        // `{axis.dose}` without quotes is YAML for a mapping with one key and no value.
-        if let [(key, Node { content: Content::Null, .. })] = &entries[..]
-            && (key.text.starts_with("axis.") || key.text == "seed")
-        {
-            self.problems.push(
-                Problem::at(at.clone(), format!("`{{{}}}` without quotes is a mapping", key.text))
-                    .hint(format!("write \"{{{}}}\"", key.text)),
-            );
-        }
-        Content::Map(entries)
-    }
-}
-
-impl Mapping {
-    /// Takes the next key or value.
-    fn add(&mut self, node: Node, problems: &mut Problems) {
-        match self.key.take() {
-            Some(Pending::Key(key)) => self.entries.push((key, node)),
-            Some(Pending::Merge) => self.merges.push(node),
-            Some(Pending::Dropped) => {}
-            None => match node.content.label() {
-                Some(label) => {
-                    let key = Key { text: label.into_owned(), at: node.at };
-                    self.open_key(key, false, problems);
-                }
-                None => {
-                    let message = format!("{} as a key", node.content.describe());
-                    problems.push(Problem::at(node.at, message).expected("a text"));
-                    self.key = Some(Pending::Dropped);
-                }
-            },
-        }
-    }
-
-    fn open_key(&mut self, key: Key, merge: bool, problems: &mut Problems) {
-        if merge {
-            self.key = Some(Pending::Merge);
-            return;
-        }
-        self.key = match self.seen.get(&key.text) {
-            Some(first) => {
-                let message = format!("the key `{}` repeats", shorten(&key.text));
-                problems
-                    .push(Problem::at(key.at, message).hint(format!("it stands on line {first} already")));
-                Some(Pending::Dropped)
-            }
-            None => {
-                self.seen.insert(key.text.clone(), key.at.line);
-                Some(Pending::Key(key))
-            }
-        };
     }
 }
 

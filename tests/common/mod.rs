@@ -1,6 +1,6 @@
 //! A sealed environment: its own folder, its own home, no variables but those named here.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,0 +1,187 @@
+//! What a good study means: points, settings, matching, `--set`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use phasegraph::study::{self, DeviceKind, Matchers, Phase, Point, Reference, Settings, Study};
+use serde_json::json;
+
+use super::catalog;
+
+fn load(name: &str, sets: &[&str]) -> Study {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/study/good").join(name);
+    let sets: Vec<String> = sets.iter().map(|&set| set.to_owned()).collect();
+    study::load(&path, &catalog::catalog(), &sets).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn points(study: &Study, stage: &str) -> Vec<String> {
+    study.points(study.stage(stage).unwrap()).iter().map(Point::to_string).collect()
+}
+
+fn settings(study: &Study, stage: &str, point: &str) -> Settings {
+    let stage = study.stage(stage).unwrap();
+    let point = study.points(stage).into_iter().find(|p| p.to_string() == point).unwrap();
+    study.settings(stage, &point)
+}
+
+/// The points of the producer that a consumer's point gets from one slot.
+fn producers(study: &Study, consumer: &str, point: &str, slot: &str) -> Vec<String> {
+    let consumer = study.stage(consumer).unwrap();
+    let point = study.points(consumer).into_iter().find(|p| p.to_string() == point).unwrap();
+    let mut found = Vec::new();
+    for reference in &study.settings(consumer, &point).inputs[slot] {
+        let Reference::Stage { stage, output, filter, .. } = reference else { panic!("{reference:?}") };
+        let producer = study.stage(stage).unwrap();
+        let points = study.points(producer);
+        let matcher = Matchers::default().get(study, consumer, producer, filter);
+        let positions = matcher.producers(&point).iter();
+        found.extend(positions.map(|i| format!("{stage}.{output}@{}", points[*i])));
+    }
+    found
+}
+
+#[test]
+fn points_are_the_projections_of_what_exclude_and_include_leave() {
+    let study = load("quickstart.yaml", &[]);
+    assert_eq!(study.name, "quickstart");
+    assert_eq!(points(&study, "simulate"), ["dose=1e4", "dose=1e6", "dose=1e5"]);
+    // 1e4 & sparse is excluded; 1e5 & dense is included.
+    let views = ["dose=1e4,view=dense", "dose=1e6,view=dense", "dose=1e6,view=sparse", "dose=1e5,view=dense"];
+    assert_eq!(points(&study, "reconstruct"), views.map(|view| format!("{view},model=rPIE")));
+    assert_eq!(points(&study, "overlap").len(), 8);
+    assert_eq!(points(&study, "infer").len(), 8);
+    assert_eq!(points(&study, "register").len(), 12);
+    assert_eq!(points(&study, "compare"), [""]);
+    // `over` is kept in the study's axis order, however it is written.
+    assert_eq!(study.stage("reconstruct").unwrap().over, ["dose", "view", "model"]);
+}
+
+#[test]
+fn settings_have_placeholders_filled_and_point_parameters_merged() {
+    let study = load("quickstart.yaml", &[]);
+    assert_eq!(
+        settings(&study, "simulate", "dose=1e4").params,
+        json!({"photons": 10_000, "side": 32, "seed": 7, "object": {"kind": "grf", "length": 5}})
+    );
+    let sparse = settings(&study, "overlap", "dose=1e6,view=sparse,split=test");
+    assert_eq!(sparse.params, json!({"gridsize": 2, "s_img": 0.3}));
+    let dense = settings(&study, "overlap", "dose=1e6,view=dense,split=test");
+    assert_eq!(dense.params, json!({"gridsize": 2, "s_img": 0.8}));
+    let train = settings(&study, "train", "model=Baseline");
+    assert_eq!(train.params, json!({"epochs": 3, "shuffle": true, "layers": [8, 16]}));
+    assert_eq!(train.tuning, json!({"chunk": 16}));
+    let ext = settings(&study, "ext", "");
+    assert_eq!(ext.params["argv"], json!(["python3", "{inputs.script}", "--seed=7", "{outputs.result}"]));
+    let Reference::File { path, .. } = &ext.inputs["script"][0] else { panic!() };
+    assert_eq!(path, &PathBuf::from("../tools/x.py"));
+    let Reference::Stage { stage, output, filter, at } = &train.inputs["data"][0] else { panic!() };
+    assert_eq!((stage.as_str(), output.as_str()), ("overlap", "data"));
+    assert_eq!(filter, &BTreeMap::from([("split".to_owned(), vec!["train".to_owned()])]));
+    assert_eq!((at.line, at.column), (45, 13));
+}
+
+#[test]
+fn declarations_are_typed() {
+    let study = load("quickstart.yaml", &[]);
+    let train = study.stage("train").unwrap();
+    assert_eq!((train.phase, train.kind.as_str()), (Phase::E, "train"));
+    let resources = &train.resources;
+    assert_eq!((resources.cores, resources.memory), (2, Some(2 << 30)));
+    assert_eq!((resources.device, resources.gpus), (DeviceKind::Cuda, 1));
+    assert_eq!((resources.gpu_memory, resources.time_s), (Some(6 << 30), Some(600.0)));
+    assert_eq!(train.outputs["model"], "model.onnx");
+    let ext = study.stage("ext").unwrap();
+    assert_eq!(ext.outputs["log"], "logs/run.txt");
+    assert_eq!(ext.env, ["CUDA_VISIBLE_DEVICES"]);
+    assert_eq!(study.dir, study.file.parent().unwrap());
+}
+
+#[test]
+fn consumers_get_share_and_gather_producers() {
+    let study = load("quickstart.yaml", &[]);
+    // The same dose, through the output that the placeholder names.
+    assert_eq!(
+        producers(&study, "overlap", "dose=1e6,view=dense,split=test", "data"),
+        ["split.test@dose=1e6"]
+    );
+    // Fewer axes: all producers that `where` leaves.
+    assert_eq!(
+        producers(&study, "train", "model=Baseline", "data"),
+        [
+            "overlap.data@dose=1e4,view=dense,split=train",
+            "overlap.data@dose=1e6,view=dense,split=train",
+            "overlap.data@dose=1e6,view=sparse,split=train",
+            "overlap.data@dose=1e5,view=dense,split=train",
+        ]
+    );
+    // More axes: the producer is shared.
+    for point in ["dose=1e4,view=dense,model=Baseline", "dose=1e6,view=sparse,model=Baseline"] {
+        assert_eq!(producers(&study, "infer", point, "model"), ["train.model@model=Baseline"]);
+    }
+    // A list: whichever has the point.
+    assert_eq!(
+        producers(&study, "register", "dose=1e4,view=dense,model=rPIE", "image"),
+        ["reconstruct.image@dose=1e4,view=dense,model=rPIE"]
+    );
+    assert_eq!(producers(&study, "compare", "", "pairs").len(), 12);
+}
+
+#[test]
+fn where_takes_the_place_of_equality() {
+    let study = load("pinned.yaml", &[]);
+    // The consumer is at split=test, and asks for the split it does not have.
+    assert_eq!(
+        producers(&study, "infer", "dose=1e3,split=test", "data"),
+        ["overlap.data@dose=1e3,split=train"]
+    );
+    assert_eq!(
+        producers(&study, "other", "dose=1e3,split=test", "data"),
+        ["overlap.data@dose=1e3,split=test"]
+    );
+}
+
+#[test]
+fn the_command_line_replaces_axes_parameters_and_the_seed() {
+    let study = load("quickstart.yaml", &["dose=1e3,1e6", "seed=11", "overlap.s_img=0.5"]);
+    assert_eq!(study.seed, 11);
+    // `include` still adds its own.
+    assert_eq!(points(&study, "simulate"), ["dose=1e3", "dose=1e6", "dose=1e5"]);
+    // The excluded value is gone, so nothing is excluded.
+    assert_eq!(points(&study, "reconstruct").len(), 5);
+    assert_eq!(settings(&study, "simulate", "dose=1e3").params["seed"], 11);
+    // The command line wins over the stage's parameters and over those of points.
+    for view in ["dense", "sparse"] {
+        let point = format!("dose=1e6,view={view},split=test");
+        assert_eq!(settings(&study, "overlap", &point).params, json!({"gridsize": 2, "s_img": 0.5}));
+    }
+    // Points that remain keep their parameters.
+    let study = load("quickstart.yaml", &["view=sparse", "dose=1e6", "simulate.object.kind=lines"]);
+    let sparse = settings(&study, "overlap", "dose=1e6,view=sparse,split=test");
+    assert_eq!(sparse.params["s_img"], 0.3);
+    // Another variant leaves nothing of the parameters of the first.
+    assert_eq!(settings(&study, "simulate", "dose=1e6").params["object"], json!({"kind": "lines"}));
+    // A model alone: the stages for the others have nothing to do.
+    let study = load("quickstart.yaml", &["model=rPIE"]);
+    assert_eq!(points(&study, "train"), Vec::<String>::new());
+    assert_eq!(points(&study, "register").len(), 4);
+}
+
+#[test]
+fn equal_numbers_make_equal_parameters() {
+    let study = load("numbers.yaml", &[]);
+    let of = |stage: &str| settings(&study, stage, "").params;
+    assert_eq!(of("a"), of("b"));
+    assert_eq!(of("a").to_string(), of("b").to_string());
+    assert_eq!(of("a")["photons"].to_string(), "1000");
+}
+
+#[test]
+fn a_missing_file_is_an_error_of_its_own() {
+    let missing = study::load(Path::new("no/such.yaml"), &catalog::catalog(), &[]);
+    assert!(matches!(missing, Err(study::LoadError::Io { .. })));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latin1.yaml");
+    std::fs::write(&path, b"version: 1\nstudy: s\ntitle: caf\xe9\n").unwrap();
+    let told = study::load(&path, &catalog::catalog(), &[]).unwrap_err().to_string();
+    assert!(told.contains("latin1.yaml:3:11: the file is not UTF-8 text"), "{told}");
+}
