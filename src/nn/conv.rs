@@ -69,7 +69,7 @@ impl Shape {
 
 /// A convolution: channels in and out, and where its numbers lie among all parameters.
 ///
-/// Parameters: weights [kernel row][kernel column][input][output], then one bias per output.
+/// Parameters: weights `[kernel row][kernel column][input][output]`, then one bias per output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv {
     /// Channels in.

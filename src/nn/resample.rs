@@ -93,7 +93,7 @@ pub fn concat<T: Real>(shapes: [Shape; 2], first: &[T], second: &[T], to: &mut [
     }
 }
 
-/// Gradient of [`concat`] for one of its parts: `part` channels from `first` on, written or added.
+/// Gradient of [`concat()`] for one of its parts: `part` channels from `first` on, written or added.
 pub fn concat_backward<T: Real>(
     joined: Shape,
     first: usize,
