@@ -29,7 +29,7 @@ const SCIPY_F64: [(&str, [f64; 3]); 7] = [
 ];
 
 fn path(file: &str) -> PathBuf {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden")).join(file);
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(file);
     assert!(path.exists(), "golden file {} is missing", path.display());
     path
 }

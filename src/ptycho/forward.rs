@@ -237,7 +237,7 @@ mod tests {
     /// Intensities made with NumPy from whole positions, scaled to 1e5 photons per image.
     #[test]
     fn equals_the_golden_forward_model() {
-        let path = |name: &str| format!("{}/../shared/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+        let path = |name: &str| format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
         let mut npz = NpzReader::open(path("forward32.npz").as_ref()).unwrap();
         let object = npz.finite_image("obj").unwrap();
         let probe = npz.finite_image("probe").unwrap();

@@ -171,7 +171,7 @@ fn mean(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    const EXTRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/golden_extra.json");
+    const EXTRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/golden_extra.json");
 
     fn extra() -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(EXTRA).unwrap()).unwrap()

@@ -56,7 +56,7 @@ fn equal_content_gives_equal_bytes() {
 #[test]
 fn numpy_files_are_read() {
     // Written by numpy.savez: ZIP64 extra fields in the local headers.
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/forward32.npz");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/forward32.npz");
     let mut reader = NpzReader::open(path.as_ref()).unwrap();
     let names: Vec<String> = reader.names().iter().map(|s| s.to_string()).collect();
     assert!(!names.is_empty());

@@ -81,7 +81,7 @@ pub fn coverage(groups: &Array2<u32>, images: usize) -> Coverage {
 mod tests {
     use super::*;
 
-    const EXTRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/golden_extra.json");
+    const EXTRA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/golden_extra.json");
 
     #[test]
     fn equals_the_golden_neighbours() {

@@ -205,7 +205,7 @@ fn refuses_what_does_not_fit() {
 /// The bound of rPIE is pty-chi's own rounding: its rule evaluated in f64 is 1.1e-4 off its f32 result.
 #[test]
 fn equals_pty_chi_in_one_batch() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/recon_ptychi220.npz");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/recon_ptychi220.npz");
     let mut golden = NpzReader::open(Path::new(path)).unwrap();
     let counts: Array3<f64> = golden.f64("I").unwrap().into_dimensionality().unwrap();
     let starts: Array2<i64> = golden.i64("starts").unwrap().into_dimensionality().unwrap();

@@ -95,7 +95,7 @@ fn the_reference_frame_error_is_gone() {
 
 #[test]
 fn equals_the_golden_bilinear_stitch() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden/reassemble_bilinear.npz");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/reassemble_bilinear.npz");
     let mut golden = NpzReader::open(std::path::Path::new(path)).unwrap();
     let patches: Array3<Complex32> = golden.c32("patches").unwrap().into_dimensionality().unwrap();
     let corner: Array2<f64> = golden.f64("topleft").unwrap().into_dimensionality().unwrap();
