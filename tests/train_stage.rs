@@ -214,8 +214,8 @@ fn what_cannot_be_trained_on_is_refused_with_its_name() {
     let unknown = Dataset { object: None, ..good.clone() };
     check(&[good.clone(), unknown], json!({}), "baseline", &["scan1", "objectGuess"]);
     check(&[good.select(&[0, 1, 2])], json!({}), "pinn", &["scan0", "4 images"]);
-    check(&[good.clone()], json!({ "depth": 5 }), "pinn", &["depth 5", "16 px"]);
-    check(&[good.clone()], json!({ "loss": "poisson" }), "baseline", &["poisson"]);
+    check(std::slice::from_ref(&good), json!({ "depth": 5 }), "pinn", &["depth 5", "16 px"]);
+    check(std::slice::from_ref(&good), json!({ "loss": "poisson" }), "baseline", &["poisson"]);
     let mut far = good.clone();
     far.x[24] += 500.0;
     check(&[far.clone()], json!({}), "pinn", &["scan0", "image 24", "outside `objectGuess`"]);
