@@ -12,18 +12,25 @@ use super::common::{Loaded, short};
 
 /// Pictures and tables named one by one; more than this are counted.
 const NAMED: usize = 12;
+/// Texts printed whole; if there are more, they are only named.
+const PRINTED: usize = 2;
 
 /// Everything, as text.
 pub fn text(loaded: &Loaded, summary: &Summary, view: &RunView, command: &str) -> String {
     let mut out = String::new();
     let files = last_files(loaded, summary);
-    for path in files.iter().filter(|p| has_extension(p, &["txt"])) {
+    let texts: Vec<&PathBuf> = files.iter().filter(|p| has_extension(p, &["txt"])).collect();
+    let (printed, named): (&[&PathBuf], &[&str]) = match texts.len() {
+        0..=PRINTED => (&texts, &["png", "csv", "json"]),
+        _ => (&[], &["txt", "png", "csv", "json"]),
+    };
+    for path in printed {
         // Printed for convenience: if it cannot be read, its path below still tells where it is.
         if let Ok(table) = std::fs::read_to_string(path) {
             let _ = writeln!(out, "\n{}", table.trim_end());
         }
     }
-    let shown: Vec<&PathBuf> = files.iter().filter(|p| has_extension(p, &["png", "csv", "json"])).collect();
+    let shown: Vec<&PathBuf> = files.iter().filter(|p| has_extension(p, named)).collect();
     if !shown.is_empty() {
         out.push('\n');
     }

@@ -189,6 +189,7 @@ fn labels(data: &Dataset, probe: &[Complex32], drawn: usize) -> StageResult<(Lab
                 "image {i} lies at row {:.1}, column {:.1}, outside `objectGuess` of {rows}×{cols} px",
                 data.y[i], data.x[i]
             ))
+            .hint("positions are absolute object pixels, x = column, y = row; check that they belong to this object")
         })?;
     }
     let level = (squares / data.len() as f64).sqrt();
