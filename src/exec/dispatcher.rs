@@ -294,7 +294,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         match Worker::start(&self.options.worker, &job, index, &log, self.sender.clone()) {
             Ok(worker) => {
                 // Stages that watch their own limit (`command`) get time to end in order and say why.
-                let limit = job.timeout_s.map(|s| Duration::from_secs_f64(s) + self.options.grace);
+                let limit = job.timeout_s.map(|s| Duration::from_secs_f64(s) + 2 * self.options.grace);
                 let running = Running {
                     worker,
                     started,

@@ -2,7 +2,7 @@
 //!
 //! A text that is exactly one placeholder takes the typed value; inside a longer text the value's
 //! label is put in. Every other brace stays as written, so that stages may have placeholders of
-//! their own (`{inputs.NAME}` of `command`).
+//! their own (`{input.NAME}` of `command`).
 
 use super::model::AxisPoint;
 use super::node::{Content, Node};

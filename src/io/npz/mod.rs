@@ -1,4 +1,4 @@
-//! NPZ: a ZIP archive of NPY arrays, one member `KEY.npy` for each key. The only place that knows `zip`.
+//! NPZ: a ZIP archive of NPY arrays, one member `KEY.npy` for each key. Only this and `io::archive` know `zip`.
 
 mod fields;
 mod reader;
