@@ -42,6 +42,7 @@ impl Task {
             memory: None,
             timeout_s: None,
             runtime: None,
+            log: None,
         };
         Self { folder, job }
     }

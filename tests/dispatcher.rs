@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use phasegraph::cache::{Layout, Surroundings};
 use phasegraph::diag::{FailureClass, StageError};
-use phasegraph::events::{Event, Listener, Outcome, Record};
+use phasegraph::events::{Event, Listener, Outcome, Record, RunView};
 use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary, TaskState};
 use phasegraph::io::digest::Digest;
 use phasegraph::plan::{Plan, Source, Task};
@@ -18,31 +18,31 @@ use serde_json::json;
 
 /// A plan of a first task and a second that reads its output, and a third on its own.
 fn plan(resources: Resources) -> Plan {
-    let task = |id: &str, inputs: BTreeMap<String, Vec<Source>>| Task {
+    let task = |id: &str, inputs: Vec<(Arc<str>, Vec<Source>)>| Task {
         id: id.into(),
         stage: id.into(),
         phase: Phase::C,
         kind: "command".into(),
         kind_version: 1,
-        point: BTreeMap::new(),
+        point: Arc::default(),
         folder: PathBuf::from(id),
-        params: json!({"name": id}),
-        tuning: json!({}),
+        params: Arc::new(json!({"name": id})),
+        tuning: Arc::new(json!({})),
         seed: None,
-        inputs,
-        outputs: BTreeMap::from([("out".into(), "out.txt".into())]),
-        env: vec![],
+        inputs: inputs.into_iter().collect(),
+        outputs: Arc::new(BTreeMap::from([("out".into(), "out.txt".into())])),
+        env: Arc::default(),
         needs_runtime: false,
-        resources: resources.clone(),
+        resources: Arc::new(resources.clone()),
     };
     let from_first = vec![Source::Task { task: 0, output: "out".into() }];
     Plan {
         study: "test".into(),
         base: PathBuf::from("/"),
         tasks: vec![
-            task("first", BTreeMap::new()),
-            task("second", BTreeMap::from([("a".into(), from_first)])),
-            task("third", BTreeMap::new()),
+            task("first", vec![]),
+            task("second", vec![("a".into(), from_first)]),
+            task("third", vec![]),
         ],
     }
 }
@@ -51,7 +51,7 @@ fn plan(resources: Resources) -> Plan {
 struct Heard(Vec<Event>);
 
 impl Listener for Heard {
-    fn hear(&mut self, record: &Record) {
+    fn hear(&mut self, record: &Record, _: &RunView) {
         self.0.push(record.event.clone());
     }
 }
@@ -87,6 +87,7 @@ impl Trial {
             around: Surroundings::default(),
             runtime: Arc::new(|| Err(StageError::new(FailureClass::Runtime, "none"))),
             grace: self.grace,
+            afresh: false,
         };
         let layout = Layout::new(self.folder.path(), "test");
         let mut heard = Heard::default();
@@ -194,8 +195,8 @@ fn an_interrupt_ends_stubborn_workers_and_keeps_what_was_done() {
 fn a_missing_input_fails_its_task_only() {
     let mut trial = Trial::new(Resources::default());
     trial.keep_going = true;
-    let source = Source::File { path: PathBuf::from("/nowhere/x.npz") };
-    trial.plan.tasks[0].inputs.insert("data".into(), vec![source]);
+    let source = Source::File { path: PathBuf::from("/nowhere/x.npz").into() };
+    trial.plan.tasks[0].inputs = [("data".into(), vec![source])].into_iter().collect();
     let (summary, events) = trial.run("finish", |_| {});
     let (class, message) = failure(&events, "first");
     assert_eq!(class, FailureClass::Input);

@@ -97,6 +97,7 @@ fn run_with(data: &Dataset, model_name: &str, params: Value, threads: usize) -> 
         memory: None,
         timeout_s: None,
         runtime: Some(runtime::library()),
+        log: None,
     };
     let mut reports = Vec::new();
     let result = infer::Infer

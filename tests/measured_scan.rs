@@ -32,6 +32,7 @@ fn run(stage: &dyn Stage, params: Value, input: &Path, staging: PathBuf) -> (Pat
         memory: None,
         timeout_s: None,
         runtime: None,
+        log: None,
     };
     let mut reports = Vec::new();
     stage.run(&mut Context::new(&job, &mut |report| reports.push(report))).unwrap();

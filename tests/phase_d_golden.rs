@@ -189,6 +189,7 @@ fn run_stage(data: &Dataset, params: Value) -> Value {
         memory: None,
         timeout_s: None,
         runtime: None,
+        log: None,
     };
     stage.run(&mut Context::new(&job, &mut |_| {})).unwrap();
     serde_json::from_slice(&std::fs::read(dir.path().join("overlap.json")).unwrap()).unwrap()

@@ -105,6 +105,7 @@ fn run(datasets: &[Dataset], params: Value, threads: usize) -> Run {
         memory: None,
         timeout_s: None,
         runtime: Some(runtime::library()),
+        log: None,
     };
     let mut reports = Vec::new();
     let result = train::Train.run(&mut Context::new(&job, &mut |r| reports.push(r)));

@@ -1,14 +1,16 @@
-//! Whether a task must run, and why. Needs the digests of its inputs, so it is asked when they are known.
+//! Whether a task must run, and why. Needs the contents of its inputs, so it is asked when they are known.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use super::{
-    Change, FINGERPRINT_VERSION, Fingerprint, History, InputDigest, Manifest, Store, StoreError, changes,
+    Change, Contents, FINGERPRINT_VERSION, Fingerprint, Finished, History, InputDigest, Known, Layout,
+    Presence, Store, StoreError, changes,
 };
-use crate::events::OutputRecord;
 use crate::io::digest::Digest;
-use crate::plan::{Plan, Source, Task};
+use crate::plan::{Plan, Source};
 use crate::study::DeviceKind;
 
 /// What decides results but is not in the study file; the binary gathers it.
@@ -60,104 +62,189 @@ impl fmt::Display for Why {
     }
 }
 
+/// A file to hash before a decision is possible.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToHash {
+    /// An input that has changed since it was last hashed, or never was.
+    Input(PathBuf),
+    /// An object of the store whose stamp has changed.
+    Object(PathBuf, Digest),
+}
+
+impl ToHash {
+    /// The file.
+    pub fn path(&self) -> &PathBuf {
+        let (Self::Input(path) | Self::Object(path, _)) = self;
+        path
+    }
+}
+
+/// What a task that must run will be stored under.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Miss {
+    /// Digest of its fingerprint.
+    pub fingerprint: Digest,
+    /// Digests of its input files outside the store, in the order of [`Plan`]'s sources.
+    pub files: Vec<Digest>,
+    /// Why it must run.
+    pub why: Why,
+}
+
 /// The decision on one task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// The store holds its outputs.
-    Cached(Manifest),
-    /// It must run.
-    Run {
-        /// What it will be stored under.
-        fingerprint: Fingerprint,
-        /// Why.
-        why: Why,
+    /// The store holds its outputs; `shown` tells whether its results folder does, too.
+    Cached {
+        /// What it left.
+        finished: Finished,
+        /// Whether all is in the results folder.
+        shown: bool,
     },
+    /// It must run.
+    Run(Miss),
+    /// Not yet: these files must be hashed first.
+    Hash(Vec<ToHash>),
 }
 
-/// Outputs of finished or cached tasks, by task index.
-pub type Known = BTreeMap<usize, BTreeMap<String, OutputRecord>>;
-
-/// Decides on a task whose producers are all in `known`.
-pub fn decide(
-    plan: &Plan,
-    index: usize,
-    known: &Known,
-    store: &mut Store,
-    history: &History,
-    around: &Surroundings,
-    force: bool,
-) -> Result<Decision, StoreError> {
-    let task = &plan.tasks[index];
-    let fingerprint = fingerprint(plan, task, known, store, around)?;
-    let digest = fingerprint.digest();
-    let why = if force {
-        Why::Forced
-    } else if let Some(manifest) = store.manifest(&digest)? {
-        match store.missing_output(&manifest)? {
-            None => return Ok(Decision::Cached(manifest)),
-            Some(output) => Why::OutputLost(output),
-        }
-    } else {
-        why(task, &fingerprint, &digest, store, history)?
-    };
-    Ok(Decision::Run { fingerprint, why })
+/// What decisions look at, apart from the store and what is known so far.
+#[derive(Clone, Copy)]
+pub struct Deciding<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where results are.
+    pub layout: &'a Layout,
+    /// Last fingerprints.
+    pub history: &'a History,
+    /// Values from outside the study.
+    pub around: &'a Surroundings,
 }
 
-fn why(
-    task: &Task,
-    fingerprint: &Fingerprint,
-    digest: &Digest,
-    store: &Store,
-    history: &History,
-) -> Result<Why, StoreError> {
-    Ok(match history.last(&task.id) {
-        None => Why::First,
-        Some(last) if last == digest => Why::Unrecorded,
-        Some(last) => match store.manifest(last)? {
-            Some(manifest) => Why::Changed(changes(&manifest.fingerprint, fingerprint)),
-            None => Why::Unrecorded,
-        },
-    })
-}
-
-/// The fingerprint of a task whose producers are all in `known`.
-pub fn fingerprint(
-    plan: &Plan,
-    task: &Task,
-    known: &Known,
-    store: &mut Store,
-    around: &Surroundings,
-) -> Result<Fingerprint, StoreError> {
-    let mut inputs = BTreeMap::new();
-    for (slot, sources) in &task.inputs {
-        let mut digests = Vec::with_capacity(sources.len());
-        for source in sources {
-            digests.push(match source {
-                Source::File { path } => {
-                    InputDigest { digest: store.digest(&plan.base.join(path))?, point: BTreeMap::new() }
+impl<'a> Deciding<'a> {
+    /// Decides on a task whose producers are all in `known`.
+    pub fn decide(
+        &self,
+        index: usize,
+        known: &Known,
+        store: &mut Store,
+        force: bool,
+    ) -> Result<Decision, StoreError> {
+        let mut files = Vec::new();
+        let mut wanted = Vec::new();
+        for source in self.plan.tasks[index].inputs.sources() {
+            if let Source::File { path } = source {
+                let path = self.plan.base.join(path);
+                match store.input(&path)? {
+                    Some(digest) => files.push(digest),
+                    None => wanted.push(ToHash::Input(path)),
                 }
-                Source::Task { task, output } => {
-                    InputDigest { digest: known[task][output].digest, point: plan.tasks[*task].point.clone() }
-                }
-            });
+            }
         }
-        inputs.insert(slot.clone(), digests);
+        if !wanted.is_empty() {
+            return Ok(Decision::Hash(wanted));
+        }
+        let fingerprint = self.fingerprint(index, known, &files);
+        let digest = fingerprint.digest();
+        let why = if force {
+            Why::Forced
+        } else if let Some(outputs) = store.lookup(&digest)? {
+            match self.presence(index, &outputs, store)? {
+                Found::All { shown } => {
+                    let finished = Finished { fingerprint: digest, outputs };
+                    return Ok(Decision::Cached { finished, shown });
+                }
+                Found::Unsure(objects) => return Ok(Decision::Hash(objects)),
+                Found::Lost(output) => Why::OutputLost(output),
+            }
+        } else {
+            self.why(index, &fingerprint, &digest, store)?
+        };
+        Ok(Decision::Run(Miss { fingerprint: digest, files, why }))
     }
-    let env = task.env.iter().map(|n| (n.clone(), around.env.get(n).cloned().flatten())).collect();
-    Ok(Fingerprint {
-        version: FINGERPRINT_VERSION,
-        kind: task.kind.clone(),
-        kind_version: task.kind_version,
-        params: task.params.clone(),
-        seed: task.seed,
-        point: task.point.clone(),
-        inputs,
-        outputs: task.outputs.clone(),
-        env,
-        runtime: task.needs_runtime.then(|| around.runtime.clone()).flatten(),
-        device: match task.resources.device {
-            DeviceKind::Cpu => "cpu".to_owned(),
-            DeviceKind::Cuda => "cuda".to_owned(),
-        },
-    })
+
+    fn presence(&self, index: usize, outputs: &Contents, store: &Store) -> Result<Found, StoreError> {
+        let task = &self.plan.tasks[index];
+        let folder = self.layout.results().join(&task.folder);
+        let mut all_shown = true;
+        let mut unsure = Vec::new();
+        for (content, (name, file)) in outputs.iter().zip(task.outputs.iter()) {
+            match store.presence(content, &folder.join(file))? {
+                Presence::Shown => {}
+                Presence::Hidden => all_shown = false,
+                Presence::Lost => return Ok(Found::Lost(name.clone())),
+                Presence::Unsure(path) => unsure.push(ToHash::Object(path, content.digest)),
+            }
+        }
+        Ok(if unsure.is_empty() { Found::All { shown: all_shown } } else { Found::Unsure(unsure) })
+    }
+
+    fn why(
+        &self,
+        index: usize,
+        fingerprint: &Fingerprint<'_>,
+        digest: &Digest,
+        store: &Store,
+    ) -> Result<Why, StoreError> {
+        Ok(match self.history.last(&self.plan.tasks[index].id) {
+            None => Why::First,
+            Some(last) if last == digest => Why::Unrecorded,
+            Some(last) => match store.manifest(last)? {
+                Some(manifest) => Why::Changed(changes(&manifest.fingerprint, fingerprint)),
+                None => Why::Unrecorded,
+            },
+        })
+    }
+
+    /// The fingerprint of a task whose producers are all in `known`; `files` are the digests of its input
+    /// files outside the store, in the order of its sources.
+    pub fn fingerprint(&self, index: usize, known: &Known, files: &[Digest]) -> Fingerprint<'a> {
+        let task = &self.plan.tasks[index];
+        let mut files = files.iter();
+        let mut digest = |source: &'a Source| match source {
+            Source::File { .. } => {
+                let digest = files.next().copied();
+                InputDigest { digest: digest.unwrap_or(NOTHING), point: Cow::Owned(BTreeMap::new()) }
+            }
+            Source::Task { task, output } => {
+                let digest = known.content(self.plan, *task, output).map(|c| c.digest);
+                let point = Cow::Borrowed(&*self.plan.tasks[*task].point);
+                InputDigest { digest: digest.unwrap_or(NOTHING), point }
+            }
+        };
+        let inputs = task.inputs.iter();
+        let inputs = inputs.map(|(slot, all)| (Cow::Borrowed(slot), all.iter().map(&mut digest).collect()));
+        let variable = |name: &'a String| {
+            let value = self.around.env.get(name).and_then(|v| v.as_deref());
+            (Cow::Borrowed(&**name), value.map(Cow::Borrowed))
+        };
+        Fingerprint {
+            version: FINGERPRINT_VERSION,
+            kind: Cow::Borrowed(&task.kind),
+            kind_version: task.kind_version,
+            params: Cow::Borrowed(&task.params),
+            seed: task.seed,
+            point: Cow::Borrowed(&task.point),
+            inputs: inputs.collect(),
+            outputs: Cow::Borrowed(&task.outputs),
+            env: task.env.iter().map(variable).collect(),
+            runtime: if task.needs_runtime {
+                self.around.runtime.as_deref().map(Cow::Borrowed)
+            } else {
+                None
+            },
+            device: match task.resources.device {
+                DeviceKind::Cpu => "cpu".into(),
+                DeviceKind::Cuda => "cuda".into(),
+            },
+        }
+    }
+}
+
+/// Stands for a digest that a caller failed to provide: no content has it, so nothing is found under it.
+const NOTHING: Digest = Digest::NONE;
+
+/// Where the outputs of a task are.
+enum Found {
+    All { shown: bool },
+    Unsure(Vec<ToHash>),
+    Lost(String),
 }

@@ -36,8 +36,8 @@ impl fmt::Display for Change {
 }
 
 /// The fields in which `new` differs from `old`, in the order of the struct's field names.
-pub fn changes(old: &Fingerprint, new: &Fingerprint) -> Vec<Change> {
-    let value = |f: &Fingerprint| serde_json::to_value(f).unwrap_or_default();
+pub fn changes(old: &Fingerprint<'_>, new: &Fingerprint<'_>) -> Vec<Change> {
+    let value = |f: &Fingerprint<'_>| serde_json::to_value(f).unwrap_or_default();
     let mut found = Vec::new();
     walk(String::new(), Some(&value(old)), Some(&value(new)), &mut found);
     found
@@ -65,7 +65,8 @@ fn walk(field: String, old: Option<&Value>, new: Option<&Value>, found: &mut Vec
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::borrow::Cow;
     use std::collections::BTreeMap;
 
     use serde_json::json;
@@ -74,17 +75,17 @@ mod tests {
     use crate::cache::{FINGERPRINT_VERSION, InputDigest};
     use crate::io::digest::Digest;
 
-    fn sample() -> Fingerprint {
-        let input = InputDigest { digest: Digest::of(b"a"), point: BTreeMap::new() };
+    pub(crate) fn sample() -> Fingerprint<'static> {
+        let input = InputDigest { digest: Digest::of(b"a"), point: Cow::Owned(BTreeMap::new()) };
         Fingerprint {
             version: FINGERPRINT_VERSION,
             kind: "reconstruct".into(),
             kind_version: 1,
-            params: json!({"epochs": 10, "alpha": 0.5}),
+            params: Cow::Owned(json!({"epochs": 10, "alpha": 0.5})),
             seed: Some(1),
-            point: BTreeMap::new(),
+            point: Cow::Owned(BTreeMap::new()),
             inputs: BTreeMap::from([("data".into(), vec![input])]),
-            outputs: BTreeMap::new(),
+            outputs: Cow::Owned(BTreeMap::new()),
             env: BTreeMap::new(),
             runtime: None,
             device: "cpu".into(),
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn names_the_parameter_with_old_and_new_value() {
         let mut new = sample();
-        new.params["epochs"] = json!(20);
+        new.params.to_mut()["epochs"] = json!(20);
         let lines: Vec<String> = changes(&sample(), &new).iter().map(Change::to_string).collect();
         assert_eq!(lines, ["params.epochs changed: 10 → 20"]);
         assert_ne!(sample().digest(), new.digest());

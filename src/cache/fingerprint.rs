@@ -1,58 +1,92 @@
 //! What decides a task's result, as named fields.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::io::digest::Digest;
+use crate::io::digest::{Digest, Hasher};
 
 /// Version of this struct: raise it when a field changes its meaning.
 pub const FINGERPRINT_VERSION: u32 = 1;
 
+/// Axis → label.
+pub type Labels = BTreeMap<String, String>;
+
 /// One input file: its content, and the axis labels under which the stage sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputDigest {
+pub struct InputDigest<'a> {
     /// Content.
     pub digest: Digest,
     /// Axis → label of its producer; stages that tabulate conditions read it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub point: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "no_labels")]
+    pub point: Cow<'a, Labels>,
+}
+
+fn no_labels(labels: &Cow<'_, Labels>) -> bool {
+    labels.is_empty()
 }
 
 /// Everything that decides the bytes of a task's outputs, and nothing else. Chunk sizes, threads, the
 /// device's index and the task's id are not here.
+///
+/// It borrows from the plan while decisions are made, and owns its fields in a manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fingerprint {
+pub struct Fingerprint<'a> {
     /// [`FINGERPRINT_VERSION`].
     pub version: u32,
     /// Stage kind.
-    pub kind: String,
+    pub kind: Cow<'a, str>,
     /// Version of the kind's code.
     pub kind_version: u32,
     /// Canonical parameters: sorted keys, numbers in one form. Holds the command line of `command` stages.
-    pub params: Value,
+    pub params: Cow<'a, Value>,
     /// Seed, for kinds that draw random numbers.
     pub seed: Option<u64>,
     /// Axis labels of the task, which a stage may read.
-    pub point: BTreeMap<String, String>,
+    pub point: Cow<'a, Labels>,
     /// Slot → files in order. A model is an input like any other.
-    pub inputs: BTreeMap<String, Vec<InputDigest>>,
+    pub inputs: BTreeMap<Cow<'a, str>, Vec<InputDigest<'a>>>,
     /// Output name → file name.
-    pub outputs: BTreeMap<String, String>,
+    pub outputs: Cow<'a, BTreeMap<String, String>>,
     /// Values of the environment variables that the study names; `None` when unset.
-    pub env: BTreeMap<String, Option<String>>,
+    pub env: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
     /// `onnxruntime 1.32.0`, for kinds that use it.
-    pub runtime: Option<String>,
+    pub runtime: Option<Cow<'a, str>>,
     /// `cpu` or `cuda`: their results differ in the last digits.
-    pub device: String,
+    pub device: Cow<'a, str>,
 }
 
-impl Fingerprint {
+impl Fingerprint<'_> {
+    /// The same, with fields of its own.
+    pub fn into_owned(self) -> Fingerprint<'static> {
+        fn own<T: ToOwned + ?Sized + 'static>(field: Cow<'_, T>) -> Cow<'static, T> {
+            Cow::Owned(field.into_owned())
+        }
+        let file = |f: InputDigest<'_>| InputDigest { digest: f.digest, point: own(f.point) };
+        let files = |all: Vec<InputDigest<'_>>| all.into_iter().map(file).collect();
+        Fingerprint {
+            version: self.version,
+            kind: own(self.kind),
+            kind_version: self.kind_version,
+            params: own(self.params),
+            seed: self.seed,
+            point: own(self.point),
+            inputs: self.inputs.into_iter().map(|(slot, all)| (own(slot), files(all))).collect(),
+            outputs: own(self.outputs),
+            env: self.env.into_iter().map(|(name, value)| (own(name), value.map(own))).collect(),
+            runtime: self.runtime.map(own),
+            device: own(self.device),
+        }
+    }
+
     /// Digest of the canonical JSON of all fields.
     pub fn digest(&self) -> Digest {
         // Fields keep their order and maps are sorted, so equal fingerprints give equal text. Serialising
-        // plain data with string keys cannot fail.
-        Digest::of(serde_json::to_string(self).unwrap_or_default().as_bytes())
+        // plain data with string keys into a hasher cannot fail.
+        let mut hasher = std::io::BufWriter::with_capacity(1 << 12, Hasher::new());
+        let _ = serde_json::to_writer(&mut hasher, self);
+        hasher.into_inner().map(|h| h.finish()).unwrap_or_else(|_| Digest::of(b""))
     }
 }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::io::digest::Digest;
 
+/// Name of the record that lies beside every output; no output may be called so.
+pub const PROVENANCE: &str = "provenance.json";
+
 /// The paths of one study's output folder.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -57,10 +60,15 @@ impl Layout {
         self.run(run).join("journal.jsonl")
     }
 
+    /// Logs of one run.
+    pub fn logs(&self, run: &str) -> PathBuf {
+        self.run(run).join("logs")
+    }
+
     /// Log of one attempt at a task.
     pub fn log(&self, run: &str, task: &str, attempt: u32) -> PathBuf {
         let name = file_name(task);
-        self.run(run).join("logs").join(format!("{name}.{attempt}.log"))
+        self.logs(run).join(format!("{name}.{attempt}.log"))
     }
 
     /// Names of all runs, oldest first (names begin with their time).
@@ -98,6 +106,31 @@ pub(super) fn object(store: &Path, digest: &Digest) -> PathBuf {
 /// Path of a manifest below `store`.
 pub(super) fn action(store: &Path, fingerprint: &Digest) -> PathBuf {
     sharded(&store.join("actions"), fingerprint, ".json")
+}
+
+/// Version of the store's format.
+pub(super) fn format(store: &Path) -> PathBuf {
+    store.join("format")
+}
+
+/// Stamps of files that were hashed.
+pub(super) fn stat(store: &Path) -> PathBuf {
+    store.join("stat.jsonl")
+}
+
+/// Fingerprint → contents of outputs.
+pub(super) fn index(store: &Path) -> PathBuf {
+    store.join("index.jsonl")
+}
+
+/// Objects found damaged.
+pub(super) fn quarantine(store: &Path) -> PathBuf {
+    store.join("quarantine")
+}
+
+/// The record of how the files in a results folder were made.
+pub fn provenance(folder: &Path) -> PathBuf {
+    folder.join(PROVENANCE)
 }
 
 fn sharded(folder: &Path, digest: &Digest, suffix: &str) -> PathBuf {

@@ -1,188 +1,242 @@
 //! Digests of files that have not changed since they were last hashed.
 //!
-//! A record of size, mtime, ctime and inode vouches for a file's content. A file whose mtime lies within
-//! [`GRAIN`] of the moment of hashing is hashed but not recorded: a later write could fall into the same
-//! tick of the clock and leave the record looking right.
+//! A record of size, mtime, ctime and inode vouches for a file's content. A file that changed within
+//! [`GRAIN`] of the moment of hashing is not recorded: a later write could fall into the same tick of the
+//! clock and leave the record looking right. Objects of the store are recorded at once: they are written
+//! by phasegraph alone and read-only from then on.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Digest;
+use crate::io::lines::{self, Appender};
 
 /// Coarsest clock of a file system that is likely to be met.
 const GRAIN: Duration = Duration::from_secs(2);
+/// Times that a file which changes while it is read is read again.
+const TRIES: usize = 3;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Line {
-    path: PathBuf,
-    #[serde(flatten)]
-    stamp: Stamp,
-    digest: Digest,
-}
-
+/// What the file system says about a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
+pub struct Stamp {
     size: u64,
     mtime_ns: i64,
-    /// Absent for objects of the store: linking them changes their ctime.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ctime_ns: Option<i64>,
+    ctime_ns: i64,
     inode: u64,
 }
 
 impl Stamp {
-    fn of(meta: &Metadata, with_ctime: bool) -> Self {
+    /// The stamp in a file's metadata.
+    pub fn of(meta: &Metadata) -> Self {
         // Nanoseconds since 1970 fit until the year 2262; beyond, a stamp only has to stay the same.
         let ns = |s: i64, n: i64| s.wrapping_mul(1_000_000_000).wrapping_add(n);
         Self {
             size: meta.size(),
             mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),
-            ctime_ns: with_ctime.then(|| ns(meta.ctime(), meta.ctime_nsec())),
+            ctime_ns: ns(meta.ctime(), meta.ctime_nsec()),
             inode: meta.ino(),
         }
     }
-}
 
-/// The records, kept in an append-only file of JSON lines; the last line for a path counts.
-#[derive(Debug)]
-pub struct StatIndex {
-    file: PathBuf,
-    known: BTreeMap<PathBuf, (Stamp, Digest)>,
-}
-
-impl StatIndex {
-    /// Loads the records; a missing file is an empty index. Lines that cannot be read are ignored: the
-    /// worst they cost is hashing a file again.
-    pub fn load(file: impl Into<PathBuf>) -> io::Result<Self> {
-        let file = file.into();
-        let mut known = BTreeMap::new();
-        match File::open(&file) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-            Ok(open) => {
-                for line in BufReader::new(open).split(b'\n') {
-                    if let Ok(line) = serde_json::from_slice::<Line>(&line?) {
-                        known.insert(line.path, (line.stamp, line.digest));
-                    }
-                }
-            }
-        }
-        Ok(Self { file, known })
+    /// Whether the clock has moved on since the last change, so that another one would show.
+    fn settled(&self) -> bool {
+        let changed = self.mtime_ns.max(self.ctime_ns);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        now.saturating_sub(u128::try_from(changed).unwrap_or(0)) > GRAIN.as_nanos()
     }
+}
 
-    /// Digest of a file that anyone may change.
-    pub fn digest(&mut self, path: &Path) -> io::Result<Digest> {
+/// A file, hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashed {
+    /// Its stamp, the same before and after.
+    pub stamp: Stamp,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Hashes a file. Takes time, so it is done on other threads than the one that decides.
+pub fn hash(path: &Path) -> io::Result<Hashed> {
+    let stat = || {
         let meta = std::fs::metadata(path)?;
         if meta.is_dir() {
             return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder, expected a file"));
         }
-        let stamp = Stamp::of(&meta, true);
-        if let Some((known, digest)) = self.known.get(path)
-            && *known == stamp
-        {
-            return Ok(*digest);
-        }
+        Ok(Stamp::of(&meta))
+    };
+    let mut stamp = stat()?;
+    for _ in 0..TRIES {
         let digest = Digest::of_file(path)?;
-        let settled = meta
-            .modified()
-            .ok()
-            .is_some_and(|m| SystemTime::now().duration_since(m).is_ok_and(|age| age > GRAIN));
-        // A file that changed while it was read must not be vouched for either.
-        if settled && Stamp::of(&std::fs::metadata(path)?, true) == stamp {
-            self.record(path, stamp, digest);
+        let after = stat()?;
+        if after == stamp {
+            return Ok(Hashed { stamp, digest });
         }
-        Ok(digest)
+        stamp = after;
+    }
+    Err(io::Error::other("changes while it is being read"))
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<P> {
+    /// None for an object of the store, whose path follows from its digest.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    path: Option<P>,
+    size: u64,
+    mtime_ns: i64,
+    ctime_ns: i64,
+    inode: u64,
+    digest: Digest,
+}
+
+fn none<P>() -> Option<P> {
+    None
+}
+
+/// The records, kept in an append-only file; the last line for a file counts.
+#[derive(Debug)]
+pub struct StatIndex {
+    file: Appender,
+    inputs: BTreeMap<PathBuf, Hashed>,
+    objects: BTreeMap<Digest, Stamp>,
+}
+
+impl StatIndex {
+    /// Loads the records; a missing file is an empty index. Lines that cannot be read are passed over: the
+    /// worst they cost is hashing a file again. `afresh` trusts no record of the past.
+    pub fn load(file: impl Into<PathBuf>, afresh: bool) -> io::Result<Self> {
+        let file = Appender::new(file);
+        let (mut inputs, mut objects) = (BTreeMap::new(), BTreeMap::new());
+        let bytes = if afresh { Vec::new() } else { lines::load(file.path())? };
+        for line in lines::whole(&bytes) {
+            let Ok(line) = serde_json::from_slice::<Line<PathBuf>>(line) else { continue };
+            let Line { path, size, mtime_ns, ctime_ns, inode, digest } = line;
+            let stamp = Stamp { size, mtime_ns, ctime_ns, inode };
+            match path {
+                Some(path) => drop(inputs.insert(path, Hashed { stamp, digest })),
+                None => drop(objects.insert(digest, stamp)),
+            }
+        }
+        Ok(Self { file, inputs, objects })
     }
 
-    /// Whether an object of the store still has the content of its name; hashes it only if its stamp is
-    /// unknown or has changed.
-    pub fn object_is(&mut self, path: &Path, expected: &Digest) -> io::Result<bool> {
-        let stamp = Stamp::of(&std::fs::metadata(path)?, false);
-        if self.known.get(path) == Some(&(stamp, *expected)) {
-            return Ok(true);
-        }
-        if Digest::of_file(path)? != *expected {
-            return Ok(false);
-        }
-        self.record(path, stamp, *expected);
-        Ok(true)
+    /// Digest of a file that anyone may change, if it has not changed since it was hashed.
+    pub fn input(&self, path: &Path) -> io::Result<Option<Digest>> {
+        let meta = std::fs::metadata(path)?;
+        let known = self.inputs.get(path).filter(|k| k.stamp == Stamp::of(&meta));
+        Ok(known.map(|k| k.digest))
     }
 
-    /// Records an object that was just hashed and made read-only.
-    pub fn vouch(&mut self, path: &Path, digest: Digest) -> io::Result<()> {
-        let stamp = Stamp::of(&std::fs::metadata(path)?, false);
-        self.record(path, stamp, digest);
-        Ok(())
+    /// Remembers a file that anyone may change. For good only once it has settled.
+    pub fn record_input(&mut self, path: &Path, hashed: Hashed) {
+        if hashed.stamp.settled() {
+            self.push(Some(path), hashed);
+        }
+        self.inputs.insert(path.to_owned(), hashed);
     }
 
-    /// Remembers a stamp. A record that cannot be written (read-only folder) only costs time later.
-    fn record(&mut self, path: &Path, stamp: Stamp, digest: Digest) {
-        let line = Line { path: path.to_owned(), stamp, digest };
-        if let Ok(mut json) = serde_json::to_vec(&line) {
-            json.push(b'\n');
-            let _ = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&self.file)
-                .and_then(|mut f| f.write_all(&json));
+    /// Remembers a copy of an object that phasegraph itself just made.
+    pub fn record_copy(&mut self, path: &Path, hashed: Hashed) {
+        self.push(Some(path), hashed);
+        self.inputs.insert(path.to_owned(), hashed);
+    }
+
+    /// Whether a file with this stamp is known to have this digest.
+    pub fn vouches(&self, path: &Path, stamp: Stamp, digest: &Digest) -> bool {
+        self.inputs.get(path) == Some(&Hashed { stamp, digest: *digest })
+    }
+
+    /// The stamp that vouches for an object of the store.
+    pub fn object(&self, digest: &Digest) -> Option<&Stamp> {
+        self.objects.get(digest)
+    }
+
+    /// Remembers an object of the store.
+    pub fn record_object(&mut self, hashed: Hashed) {
+        if self.objects.insert(hashed.digest, hashed.stamp) != Some(hashed.stamp) {
+            self.push(None, hashed);
         }
-        self.known.insert(line.path, (stamp, digest));
+    }
+
+    /// Writes what was recorded. A record that cannot be written (read-only folder) only costs time later.
+    pub fn flush(&mut self) {
+        let _ = self.file.flush();
+    }
+
+    fn push(&mut self, path: Option<&Path>, hashed: Hashed) {
+        let Stamp { size, mtime_ns, ctime_ns, inode } = hashed.stamp;
+        let line = Line { path, size, mtime_ns, ctime_ns, inode, digest: hashed.digest };
+        let _ = self.file.push(&line);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     fn age(path: &Path, seconds: u64) {
         let then = SystemTime::now() - Duration::from_secs(seconds);
         File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
     }
 
+    fn learn(index: &mut StatIndex, path: &Path) -> Digest {
+        let hashed = hash(path).unwrap();
+        index.record_input(path, hashed);
+        hashed.digest
+    }
+
     #[test]
-    fn touch_rehashes_to_the_same_digest_and_edits_are_seen() {
+    fn touch_is_rehashed_to_the_same_digest_and_edits_are_seen() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("input");
         std::fs::write(&path, b"one").unwrap();
-        age(&path, 100);
-        let mut index = StatIndex::load(dir.path().join("stat.jsonl")).unwrap();
-        let first = index.digest(&path).unwrap();
+        let mut index = StatIndex::load(dir.path().join("stat.jsonl"), false).unwrap();
+        assert_eq!(index.input(&path).unwrap(), None);
+        let first = learn(&mut index, &path);
+        assert_eq!(index.input(&path).unwrap(), Some(first));
         age(&path, 50);
-        assert_eq!(index.digest(&path).unwrap(), first);
+        assert_eq!(index.input(&path).unwrap(), None, "touched");
+        assert_eq!(learn(&mut index, &path), first);
         // Same size, same mtime, other content: only the ctime tells.
         let mtime = std::fs::metadata(&path).unwrap().modified().unwrap();
         std::thread::sleep(Duration::from_millis(20));
         std::fs::write(&path, b"two").unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(mtime).unwrap();
-        assert_eq!(index.digest(&path).unwrap(), Digest::of(b"two"));
+        assert_eq!(index.input(&path).unwrap(), None, "edited");
     }
 
     #[test]
     fn remembers_across_loads_but_not_what_is_too_fresh() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, old, fresh) =
-            (dir.path().join("stat.jsonl"), dir.path().join("old"), dir.path().join("fresh"));
-        std::fs::write(&old, b"old").unwrap();
-        std::fs::write(&fresh, b"fresh").unwrap();
-        age(&old, 100);
-        let mut index = StatIndex::load(&file).unwrap();
-        index.digest(&old).unwrap();
-        index.digest(&fresh).unwrap();
-        let again = StatIndex::load(&file).unwrap();
-        assert_eq!(again.known.keys().collect::<Vec<_>>(), [&old]);
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("old"), b"old").unwrap();
+        std::thread::sleep(GRAIN + Duration::from_millis(50));
+        std::fs::write(at("fresh"), b"fresh").unwrap();
+        let mut index = StatIndex::load(at("stat.jsonl"), false).unwrap();
+        let old = learn(&mut index, &at("old"));
+        learn(&mut index, &at("fresh"));
+        index.record_object(hash(&at("fresh")).unwrap());
+        index.flush();
+        let again = StatIndex::load(at("stat.jsonl"), false).unwrap();
+        assert_eq!(again.input(&at("old")).unwrap(), Some(old));
+        assert_eq!(again.input(&at("fresh")).unwrap(), None);
+        assert!(again.object(&Digest::of(b"fresh")).is_some());
+        let verifying = StatIndex::load(at("stat.jsonl"), true).unwrap();
+        assert_eq!(verifying.input(&at("old")).unwrap(), None);
     }
 
     #[test]
-    fn a_torn_or_foreign_line_is_ignored() {
+    fn a_torn_or_foreign_line_is_passed_over() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("stat.jsonl");
         std::fs::write(&file, b"{\"path\":\"/x\",\"si\n\xff\xfe\n").unwrap();
-        assert!(StatIndex::load(&file).unwrap().known.is_empty());
+        let index = StatIndex::load(&file, false).unwrap();
+        assert!(index.inputs.is_empty() && index.objects.is_empty());
     }
 }

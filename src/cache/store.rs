@@ -1,28 +1,31 @@
 //! The store: objects by content, manifests by fingerprint. Everything in it is written once, whole.
 
-use std::fs::Permissions;
+use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::index::{Content, Contents, Index};
 use super::layout;
+use super::manifest::Unreadable;
+use super::stat::{Hashed, Stamp};
 use super::{Manifest, StatIndex};
-use crate::events::OutputRecord;
-use crate::io::atomic;
 use crate::io::digest::Digest;
+use crate::io::{atomic, disk};
 
 /// A store that cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The system refused.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {message}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        message: String,
+        /// Whether the disk or the quota is full.
+        full: bool,
     },
     /// Written by a newer phasegraph.
     #[error("{path} was written by a newer phasegraph (format {found}, this one knows {known})")]
@@ -40,8 +43,24 @@ impl StoreError {
     /// Wraps what the system said.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |e| {
+            let full = matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            Self::Io { action, path, message: e.to_string(), full }
+        }
     }
+}
+
+/// Where an output of a task is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// In the store and in the task's results folder.
+    Shown,
+    /// In the store only.
+    Hidden,
+    /// Nowhere, or damaged.
+    Lost,
+    /// This object has changed its stamp and must be hashed before it can be trusted.
+    Unsure(PathBuf),
 }
 
 /// A folder of objects and manifests.
@@ -49,25 +68,91 @@ impl StoreError {
 pub struct Store {
     root: PathBuf,
     stat: StatIndex,
+    index: Index,
+    /// Objects found damaged since the store was opened.
+    damaged: BTreeSet<Digest>,
 }
 
 impl Store {
-    /// Opens a store; nothing is created until something is put into it.
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    /// Format of the folder as a whole.
+    pub const FORMAT: u32 = 2;
+
+    /// Opens a store; nothing is created until something is put into it. `afresh` trusts no record of what
+    /// was hashed in the past.
+    pub fn open(root: impl Into<PathBuf>, afresh: bool) -> Result<Self, StoreError> {
         let root = root.into();
-        let file = root.join("stat.jsonl");
-        let stat = StatIndex::load(&file).map_err(StoreError::io("read", &file))?;
-        Ok(Self { root, stat })
+        check_format(&root)?;
+        let (stat, index) = (layout::stat(&root), layout::index(&root));
+        let (loaded_stat, loaded_index) =
+            rayon::join(|| StatIndex::load(&stat, afresh), || Index::load(&index));
+        Ok(Self {
+            stat: loaded_stat.map_err(StoreError::io("read", &stat))?,
+            index: loaded_index.map_err(StoreError::io("read", &index))?,
+            root,
+            damaged: BTreeSet::new(),
+        })
     }
 
-    /// Digest of a file outside the store.
-    pub fn digest(&mut self, path: &Path) -> Result<Digest, StoreError> {
-        self.stat.digest(path).map_err(StoreError::io("read input", path))
+    /// Makes the folder, and says its format, before something is put into it.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        disk::create_dir_all(&self.root).map_err(StoreError::io("create", &self.root))?;
+        let path = layout::format(&self.root);
+        if path.exists() {
+            return Ok(());
+        }
+        atomic::write(&path, format!("{}\n", Self::FORMAT).as_bytes()).map_err(StoreError::io("write", &path))
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Path of an object.
     pub fn object(&self, digest: &Digest) -> PathBuf {
         layout::object(&self.root, digest)
+    }
+
+    /// Digest of a file outside the store, unless it must be hashed first.
+    pub fn input(&self, path: &Path) -> Result<Option<Digest>, StoreError> {
+        self.stat.input(path).map_err(StoreError::io("read input", path))
+    }
+
+    /// Remembers a file outside the store that was hashed.
+    pub fn learn_input(&mut self, path: &Path, hashed: Hashed) {
+        self.stat.record_input(path, hashed);
+    }
+
+    /// Takes note of what an object's content turned out to be; a damaged object is moved aside, never
+    /// served.
+    pub fn learn_object(&mut self, expected: &Digest, hashed: Hashed) -> Result<(), StoreError> {
+        if hashed.digest == *expected {
+            self.stat.record_object(hashed);
+            return Ok(());
+        }
+        self.condemn(expected)
+    }
+
+    /// Moves a damaged object aside.
+    pub fn condemn(&mut self, digest: &Digest) -> Result<(), StoreError> {
+        self.damaged.insert(*digest);
+        let (path, folder) = (self.object(digest), layout::quarantine(&self.root));
+        disk::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
+        match disk::rename(&path, &folder.join(digest.to_string())) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("move aside", &path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Contents of the outputs under a fingerprint, in the order of their names.
+    pub fn lookup(&mut self, fingerprint: &Digest) -> Result<Option<Contents>, StoreError> {
+        if let Some(contents) = self.index.get(fingerprint) {
+            return Ok(Some(contents.clone()));
+        }
+        let Some(manifest) = self.manifest(fingerprint)? else { return Ok(None) };
+        let contents: Contents = contents(&manifest);
+        self.index.insert(*fingerprint, contents.clone());
+        Ok(Some(contents))
     }
 
     /// The manifest of a fingerprint, if there is one that can be read. A damaged manifest counts as
@@ -78,99 +163,141 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.map_err(StoreError::io("read", &path))?,
         };
-        #[derive(serde::Deserialize)]
-        struct Head {
-            format: u32,
-        }
-        match serde_json::from_slice::<Head>(&bytes) {
-            Ok(head) if head.format > Manifest::FORMAT => {
-                Err(StoreError::Newer { path, found: head.format, known: Manifest::FORMAT })
-            }
+        match Manifest::open(&bytes) {
             // The fingerprint inside must be the one asked for, or the file is not what its name says.
-            _ => Ok(serde_json::from_slice::<Manifest>(&bytes)
-                .ok()
-                .filter(|m| m.fingerprint.digest() == *fingerprint)),
+            Ok(manifest) => Ok(Some(manifest).filter(|m| m.fingerprint.digest() == *fingerprint)),
+            Err(Unreadable::Newer(found)) => Err(StoreError::Newer { path, found, known: Manifest::FORMAT }),
+            Err(Unreadable::Damaged | Unreadable::Older) => Ok(None),
         }
     }
 
-    /// Whether every object of a manifest is there with its right content; otherwise the name of the
-    /// first output that is not. A damaged object is moved aside, never served.
-    pub fn missing_output(&mut self, manifest: &Manifest) -> Result<Option<String>, StoreError> {
-        for (name, record) in &manifest.outputs {
-            let path = self.object(&record.digest);
-            match self.stat.object_is(&path, &record.digest) {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.quarantine(&path)?;
-                    return Ok(Some(name.clone()));
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(name.clone())),
-                Err(e) => return Err(StoreError::io("read", &path)(e)),
+    /// Where an output is; `shown` is its place in the results folder.
+    ///
+    /// Mostly one look at `shown` is enough: it is a second name of the object, so if its stamp is the one
+    /// recorded for the object, nobody has changed the object either.
+    pub fn presence(&self, content: &Content, shown: &Path) -> Result<Presence, StoreError> {
+        use std::os::unix::fs::MetadataExt;
+        if self.damaged.contains(&content.digest) {
+            return Ok(Presence::Lost);
+        }
+        let vouched = self.stat.object(&content.digest);
+        let seen = std::fs::metadata(shown).ok();
+        if let (Some(vouched), Some(seen)) = (vouched, &seen)
+            && seen.nlink() > 1
+            && *vouched == Stamp::of(seen)
+        {
+            return Ok(Presence::Shown);
+        }
+        let path = self.object(&content.digest);
+        let meta = match std::fs::metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Presence::Lost),
+            meta => meta.map_err(StoreError::io("read", &path))?,
+        };
+        match vouched {
+            Some(vouched) if *vouched == Stamp::of(&meta) => {
+                let same = |seen: &std::fs::Metadata| {
+                    let linked = seen.ino() == meta.ino() && seen.dev() == meta.dev();
+                    linked || self.stat.vouches(shown, Stamp::of(seen), &content.digest)
+                };
+                Ok(if seen.as_ref().is_some_and(same) { Presence::Shown } else { Presence::Hidden })
             }
+            _ => Ok(Presence::Unsure(path)),
         }
-        Ok(None)
     }
 
-    fn quarantine(&self, path: &Path) -> Result<(), StoreError> {
-        let folder = self.root.join("quarantine");
-        std::fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        let name = path.file_name().unwrap_or_default();
-        std::fs::rename(path, folder.join(name)).map_err(StoreError::io("move aside", path))
+    /// Whether an object is in the store and vouched for.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        let stamp = || Some(Stamp::of(&std::fs::metadata(self.object(digest)).ok()?));
+        !self.damaged.contains(digest) && self.stat.object(digest).is_some_and(|v| stamp() == Some(*v))
     }
 
-    /// Takes a finished file into the store. The file is moved; if the object is there already, removed.
-    pub fn take(&mut self, staged: &Path, digest: &Digest) -> Result<(), StoreError> {
-        let path = self.object(digest);
-        if self.stat.object_is(&path, digest).unwrap_or(false) {
-            return std::fs::remove_file(staged).map_err(StoreError::io("remove", staged));
+    /// Takes note of a finished task whose manifest and objects are in their places.
+    pub fn learn_action(&mut self, fingerprint: Digest, outputs: Contents, shown: Vec<Shown>) {
+        for one in shown {
+            self.damaged.remove(&one.object.digest);
+            self.learn_shown(one);
         }
-        create_parent(&path)?;
-        // Read-only, so that editing a result in place fails instead of spoiling the object it links to.
-        std::fs::set_permissions(staged, Permissions::from_mode(0o444))
-            .map_err(StoreError::io("protect", staged))?;
-        atomic::publish(staged, &path).map_err(StoreError::io("publish", &path))?;
-        self.stat.vouch(&path, *digest).map_err(StoreError::io("read", &path))
+        self.index.insert(fingerprint, outputs);
     }
 
-    /// Writes a manifest. All its objects must be in the store already.
-    pub fn commit(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let path = layout::action(&self.root, &manifest.fingerprint.digest());
-        create_parent(&path)?;
-        let json = serde_json::to_vec_pretty(manifest)
-            .map_err(|e| StoreError::io("write", &path)(io::Error::other(e)))?;
-        atomic::write(&path, &json).map_err(StoreError::io("write", &path))
+    fn learn_shown(&mut self, shown: Shown) {
+        self.stat.record_object(shown.object);
+        if let Some((path, copy)) = shown.copy {
+            self.stat.record_copy(&path, copy);
+        }
     }
 
-    /// Makes a task's outputs appear in its results folder.
-    pub fn show<'a>(
-        &self,
+    /// Forgets what the index says about a fingerprint.
+    pub fn forget(&mut self, fingerprint: &Digest) {
+        self.index.forget(fingerprint);
+    }
+
+    /// Makes outputs appear in a results folder, beside the record of how they were made.
+    pub fn show(
+        &mut self,
         folder: &Path,
-        outputs: impl IntoIterator<Item = &'a OutputRecord>,
+        fingerprint: &Digest,
+        outputs: &[(&Content, &str)],
     ) -> Result<(), StoreError> {
-        for record in outputs {
-            let (object, target) = (self.object(&record.digest), folder.join(&record.file));
-            if same_file(&object, &target) {
-                continue;
-            }
-            create_parent(&target)?;
-            atomic::link_or_copy(&object, &target).map_err(StoreError::io("write", &target))?;
+        for (content, file) in outputs {
+            let target = folder.join(file);
+            let shown = show(&self.root, &content.digest, &target)?;
+            self.learn_shown(shown);
         }
+        // Gone if someone deleted it from the store; the outputs are good all the same.
+        let _ = atomic::link_or_copy(&layout::action(&self.root, fingerprint), &layout::provenance(folder));
         Ok(())
     }
-}
 
-/// Whether two names lead to one file, or (where links are not possible) to a copy that looks unchanged.
-fn same_file(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (std::fs::metadata(a), std::fs::metadata(b)) {
-        (Ok(a), Ok(b)) => a.dev() == b.dev() && a.ino() == b.ino(),
-        _ => false,
+    /// Writes what was learned about files. Failing to costs only time later.
+    pub fn flush(&mut self) {
+        self.stat.flush();
+        self.index.flush();
     }
 }
 
-fn create_parent(path: &Path) -> Result<(), StoreError> {
+/// Contents of a manifest's outputs in the order of their names.
+pub(super) fn contents(manifest: &Manifest) -> Contents {
+    manifest.outputs.values().map(|o| Content { digest: o.digest, size: o.size }).collect()
+}
+
+/// An object that was made to appear in a results folder.
+#[derive(Debug)]
+pub struct Shown {
+    /// Its stamp afterwards: a new link changes the ctime.
+    pub(super) object: Hashed,
+    /// The copy, where links are not possible.
+    pub(super) copy: Option<(PathBuf, Hashed)>,
+}
+
+/// Makes an object appear as `target`.
+pub(super) fn show(root: &Path, digest: &Digest, target: &Path) -> Result<Shown, StoreError> {
+    let object = layout::object(root, digest);
+    // Mostly the folder is there already.
+    if atomic::link_or_copy(&object, target).is_err() {
+        create_parent(target)?;
+        atomic::link_or_copy(&object, target).map_err(StoreError::io("write", target))?;
+    }
+    let stamp = |path: &Path| {
+        let meta = std::fs::metadata(path).map_err(StoreError::io("read", path))?;
+        Ok(Hashed { stamp: Stamp::of(&meta), digest: *digest })
+    };
+    let (linked, object) = (stamp(target)?, stamp(&object)?);
+    Ok(Shown { object, copy: (linked != object).then(|| (target.to_owned(), linked)) })
+}
+
+pub(super) fn create_parent(path: &Path) -> Result<(), StoreError> {
     match path.parent() {
-        Some(folder) => std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder)),
+        Some(folder) => disk::create_dir_all(folder).map_err(StoreError::io("create", folder)),
         None => Ok(()),
+    }
+}
+
+fn check_format(root: &Path) -> Result<(), StoreError> {
+    let path = layout::format(root);
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+    match text.trim().parse() {
+        Ok(found) if found > Store::FORMAT => Err(StoreError::Newer { path, found, known: Store::FORMAT }),
+        _ => Ok(()),
     }
 }

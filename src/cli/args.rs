@@ -84,6 +84,12 @@ pub struct Run {
     /// Cores to use at most [default: all]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
+    /// Memory that running tasks may have promised to them in all, for example 48GiB [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_memory: Option<u64>,
+    /// Hash every input and every object again instead of trusting sizes and times
+    #[arg(long)]
+    pub verify: bool,
     /// CUDA devices to use, by index [default: CUDA_VISIBLE_DEVICES' number of devices, else those of this machine]
     #[arg(long, value_name = "I,J", value_delimiter = ',')]
     pub gpus: Option<Vec<u32>>,
@@ -122,6 +128,9 @@ pub struct Plan {
     /// Short for --format json
     #[arg(long)]
     pub json: bool,
+    /// Hash every input and every object again instead of trusting sizes and times
+    #[arg(long)]
+    pub verify: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -173,6 +182,11 @@ pub struct Runtime {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// A size as in `resources.memory`.
+fn size(text: &str) -> Result<u64, String> {
+    phasegraph::study::size(text).ok_or_else(|| "expected a size such as `512MiB` or `48GiB`".to_owned())
 }
 
 fn exit_codes() -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
-use phasegraph::cache::{History, Layout, Store, StoreError, Surroundings, preview};
+use phasegraph::cache::{Deciding, History, Layout, Store, StoreError, Surroundings};
 use phasegraph::diag::nearest;
 use phasegraph::events::{Record, RunView, read};
 use phasegraph::kind::Catalog;
@@ -63,21 +63,24 @@ pub fn around(plan: &Plan, search: &runtime::Search) -> Result<Surroundings, Fai
     Ok(Surroundings { env: surroundings::named_variables(plan), runtime })
 }
 
-/// What a run would do now.
-pub fn outlook(loaded: &Loaded, selected: &Selected) -> Result<Vec<Outlook>, Failure> {
-    let mut store = Store::open(loaded.layout.store())?;
+/// What a run would do now. `afresh` trusts no record of what was hashed in the past.
+pub fn outlook(loaded: &Loaded, selected: &Selected, afresh: bool) -> Result<Vec<Outlook>, Failure> {
     let file = loaded.layout.history();
-    let history = History::load(&file).map_err(StoreError::io("read", &file))?;
+    let (store, history) =
+        rayon::join(|| Store::open(loaded.layout.store(), afresh), || History::load(&file));
+    let history = history.map_err(StoreError::io("read", &file))?;
     let around = around(&loaded.plan, &surroundings::search(true))?;
-    Ok(preview(&loaded.plan, &selected.tasks, &selected.forced, &mut store, &history, &around)?)
+    let deciding =
+        Deciding { plan: &loaded.plan, layout: &loaded.layout, history: &history, around: &around };
+    Ok(deciding.preview(&selected.tasks, &selected.forced, &mut store?)?)
 }
 
 /// The task of that name.
 pub fn task(plan: &Plan, name: &str) -> Result<usize, Failure> {
     plan.find(name).ok_or_else(|| {
-        let near = nearest(name, plan.tasks.iter().map(|t| t.id.as_str()));
+        let near = nearest(name, plan.tasks.iter().map(|t| &*t.id));
         let hint = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_else(|| {
-            let some: Vec<&str> = plan.tasks.iter().take(3).map(|t| t.id.as_str()).collect();
+            let some: Vec<&str> = plan.tasks.iter().take(3).map(|t| &*t.id).collect();
             format!("; tasks are called {}, …", some.join(", "))
         });
         Failure::NoSuchTask { message: format!("this study has no task `{name}`{hint}") }

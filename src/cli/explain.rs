@@ -15,14 +15,14 @@ pub fn run(args: &Explain) -> Result<u8, Failure> {
     let loaded = load(&args.study)?;
     let index = task(&loaded.plan, &args.task)?;
     let tasks = loaded.plan.with_upstream(&BTreeSet::from([index]));
-    let outlook = outlook(&loaded, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() })?;
+    let outlook = outlook(&loaded, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() }, false)?;
     let id = &loaded.plan.tasks[index].id;
     // What a waiting task depends on: the tasks before it that will run for a reason of their own.
     let causes: Vec<(&str, &[String])> = tasks
         .iter()
         .filter(|i| **i != index)
         .filter_map(|i| match &outlook[*i] {
-            Outlook::Run { why } => Some((loaded.plan.tasks[*i].id.as_str(), why.as_slice())),
+            Outlook::Run { why } => Some((&*loaded.plan.tasks[*i].id, why.as_slice())),
             _ => None,
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use phasegraph::events::{Outcome, RunView};
+use phasegraph::events::Outcome;
 use phasegraph::exec::{Summary, TaskState};
 use phasegraph::report::{duration, tally};
 use serde_json::json;
@@ -16,7 +16,7 @@ const NAMED: usize = 12;
 const PRINTED: usize = 2;
 
 /// Everything, as text.
-pub fn text(loaded: &Loaded, summary: &Summary, view: &RunView, command: &str) -> String {
+pub fn text(loaded: &Loaded, summary: &Summary, command: &str) -> String {
     let mut out = String::new();
     let files = last_files(loaded, summary);
     let texts: Vec<&PathBuf> = files.iter().filter(|p| has_extension(p, &["txt"])).collect();
@@ -45,7 +45,13 @@ pub fn text(loaded: &Loaded, summary: &Summary, view: &RunView, command: &str) -
         Outcome::Failed => "failed",
         Outcome::Interrupted => "interrupted",
     };
-    let _ = writeln!(out, "\n{} {word} in {}: {}", loaded.plan.study, duration(summary.seconds), tally(view));
+    let _ = writeln!(
+        out,
+        "\n{} {word} in {}: {}",
+        loaded.plan.study,
+        duration(summary.seconds),
+        tally(&summary.view)
+    );
     let _ = writeln!(out, "results: {}", short(&loaded.layout.results()));
     if summary.outcome != Outcome::Succeeded {
         let _ = writeln!(out, "finished tasks are kept; go on with: phasegraph resume {command}");
@@ -54,7 +60,7 @@ pub fn text(loaded: &Loaded, summary: &Summary, view: &RunView, command: &str) -
 }
 
 /// The end of a run for programs.
-pub fn document(loaded: &Loaded, summary: &Summary, view: &RunView) -> serde_json::Value {
+pub fn document(loaded: &Loaded, summary: &Summary) -> serde_json::Value {
     let tasks: Vec<_> = loaded
         .plan
         .tasks
@@ -62,7 +68,7 @@ pub fn document(loaded: &Loaded, summary: &Summary, view: &RunView) -> serde_jso
         .zip(&summary.states)
         .filter_map(|(task, state)| Some((task, (*state)?)))
         .map(|(task, state)| {
-            let view = view.tasks.get(&task.id);
+            let view = summary.view.tasks.get(&*task.id);
             json!({
                 "task": task.id,
                 "state": state_name(state),
@@ -89,6 +95,8 @@ fn state_name(state: TaskState) -> &'static str {
         TaskState::Waiting => "waiting",
         TaskState::Ready => "ready",
         TaskState::Running => "running",
+        TaskState::Delayed => "delayed",
+        TaskState::Publishing => "publishing",
         TaskState::Cached => "cached",
         TaskState::Succeeded => "succeeded",
         TaskState::Failed => "failed",

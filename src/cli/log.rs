@@ -15,7 +15,7 @@ pub fn run(args: &Log) -> Result<u8, Failure> {
     // A cached task's log lies in the run that made it, so look backwards.
     for run in runs.iter().rev() {
         let started = read(&layout.journal(run))?.into_iter().rev().find_map(|r| match r.event {
-            Event::TaskStarted { task, log, .. } if task == id => Some(log),
+            Event::TaskStarted { task, log, .. } if *task == *id => Some(log),
             _ => None,
         });
         if let Some(path) = started {

@@ -10,7 +10,7 @@ use super::failure::Failure;
 pub fn run(args: &Plan) -> Result<u8, Failure> {
     let loaded = load(&args.study)?;
     let selected = select(&loaded.plan, &args.select)?;
-    let outlook = outlook(&loaded, &selected)?;
+    let outlook = outlook(&loaded, &selected, args.verify)?;
     let format = match args.format {
         _ if args.json => Format::Json,
         PlanFormat::Text => Format::Text,

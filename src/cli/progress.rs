@@ -15,7 +15,6 @@ pub struct Progress {
     screen: MultiProgress,
     total: ProgressBar,
     tasks: BTreeMap<String, ProgressBar>,
-    view: RunView,
 }
 
 impl Progress {
@@ -24,7 +23,7 @@ impl Progress {
         let total =
             screen.add(ProgressBar::new(0).with_style(style("{bar:20} {pos}/{len} tasks  {elapsed}  {msg}")));
         total.enable_steady_tick(Duration::from_millis(500));
-        Self { screen, total, tasks: BTreeMap::new(), view: RunView::default() }
+        Self { screen, total, tasks: BTreeMap::new() }
     }
 
     /// Removes the bars; what was printed above them stays.
@@ -84,8 +83,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Listener for Progress {
-    fn hear(&mut self, record: &Record) {
-        self.view.apply(record);
+    fn hear(&mut self, record: &Record, view: &RunView) {
         match &record.event {
             Event::RunStarted { tasks, .. } => self.total.set_length(*tasks as u64),
             Event::TaskStarted { task, .. } => self.start(task),
@@ -112,12 +110,19 @@ impl Listener for Progress {
             Event::TaskFailed { task, message, hint, log, .. } => {
                 self.end(task);
                 let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
-                self.above(format!("failed {task}: {message}{hint}\n  log: {}", log.display()));
+                let log = log.as_ref().map(|l| format!("\n  log: {}", l.display())).unwrap_or_default();
+                self.above(format!("failed {task}: {message}{hint}{log}"));
             }
+            Event::TaskRetried { task, attempt, message, wait, .. } => {
+                self.end(task);
+                let wait = duration(*wait);
+                self.above(format!("retry  {task} in {wait}: attempt {attempt} failed: {message}"));
+            }
+            Event::TaskHeldUp { task, by } => self.above(format!("waits  {task}: {by}")),
             Event::TaskCancelled { task } => self.end(task),
             _ => {}
         }
-        self.total.set_position(self.view.ended() as u64);
-        self.total.set_message(tally(&self.view));
+        self.total.set_position(view.ended() as u64);
+        self.total.set_message(tally(view));
     }
 }

@@ -8,7 +8,7 @@ use phasegraph::diag::exit;
 use phasegraph::events::{Listener, Outcome, Record, RunView};
 use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary};
 use phasegraph::report::{Plain, tally};
-use phasegraph::runtime;
+use phasegraph::{os, runtime};
 
 use super::args::Run;
 use super::common::{Loaded, around, json, last_view, load, print, select, short};
@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::{finale, surroundings};
 
 /// Time that a task gets to end in order.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Says how the last run ended, then runs: the cache knows what is left to do.
 pub fn resume(args: &Run) -> Result<u8, Failure> {
@@ -50,23 +50,24 @@ fn go(loaded: &Loaded, args: &Run) -> Result<u8, Failure> {
         keep_going: args.keep_going,
         capacity: Capacity {
             cores: args.jobs.unwrap_or_else(surroundings::cores),
-            memory: None,
+            memory: args.max_memory,
             gpus: args.gpus.clone().unwrap_or_else(surroundings::gpus),
         },
         worker: vec![program.into_os_string(), "worker".into()],
-        host: exec::host(),
+        host: os::host(),
         around: around(&loaded.plan, &search)?,
         runtime: Arc::new(move || {
             let found = runtime::obtain(&search, &mut |step| notice(&step));
             found.map(|f| f.path).map_err(Into::into)
         }),
         grace: GRACE,
+        afresh: args.verify,
     };
-    let mut watcher = Watcher { view: RunView::default(), screen };
-    let summary = exec::run(&loaded.plan, &loaded.layout, &options, &mut watcher, interrupt_on_signals)?;
-    let Watcher { view, screen } = watcher;
+    let mut screen = screen;
+    let ended = exec::run(&loaded.plan, &loaded.layout, &options, &mut screen, interrupt_on_signals);
     screen.close();
-    tell(loaded, args, &summary, &view)
+    let summary = ended?;
+    tell(loaded, args, &summary)
 }
 
 /// The first signal asks, the second insists.
@@ -81,11 +82,11 @@ fn interrupt_on_signals(handle: Handle) {
     });
 }
 
-fn tell(loaded: &Loaded, args: &Run, summary: &Summary, view: &RunView) -> Result<u8, Failure> {
+fn tell(loaded: &Loaded, args: &Run, summary: &Summary) -> Result<u8, Failure> {
     if args.json {
-        print(&json(&finale::document(loaded, summary, view))?)?;
+        print(&json(&finale::document(loaded, summary))?)?;
     } else {
-        print(&finale::text(loaded, summary, view, &short(&args.study.study)))?;
+        print(&finale::text(loaded, summary, &short(&args.study.study)))?;
     }
     Ok(match summary.outcome {
         Outcome::Succeeded => exit::OK,
@@ -129,17 +130,11 @@ impl Screen {
     }
 }
 
-struct Watcher {
-    view: RunView,
-    screen: Screen,
-}
-
-impl Listener for Watcher {
-    fn hear(&mut self, record: &Record) {
-        self.view.apply(record);
-        match &mut self.screen {
-            Screen::Bars(progress) => progress.hear(record),
-            Screen::Lines(plain) => plain.hear(record),
+impl Listener for Screen {
+    fn hear(&mut self, record: &Record, view: &RunView) {
+        match self {
+            Screen::Bars(progress) => progress.hear(record, view),
+            Screen::Lines(plain) => plain.hear(record, view),
         }
     }
 }

@@ -14,7 +14,7 @@ pub fn search(offline: bool) -> Search {
 
 /// Values of the environment variables that tasks of this plan name.
 pub fn named_variables(plan: &Plan) -> BTreeMap<String, Option<String>> {
-    let names = plan.tasks.iter().flat_map(|t| &t.env);
+    let names = plan.tasks.iter().flat_map(|t| t.env.iter());
     names.map(|n| (n.clone(), std::env::var_os(n).map(|v| v.to_string_lossy().into_owned()))).collect()
 }
 

@@ -70,6 +70,33 @@ pub enum Event {
         device: String,
         /// Its log.
         log: PathBuf,
+        /// Process id of its worker; 0 in journals that did not tell.
+        #[serde(default)]
+        worker: u32,
+    },
+    /// An attempt at a task failed, and another one follows.
+    TaskRetried {
+        /// Task id.
+        task: String,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// Class of failure.
+        class: FailureClass,
+        /// What happened.
+        message: String,
+        /// Wall time of the attempt, seconds.
+        seconds: f64,
+        /// Seconds until the next one.
+        wait: f64,
+        /// Log of the attempt.
+        log: PathBuf,
+    },
+    /// A task could start, but someone else holds what it needs.
+    TaskHeldUp {
+        /// Task id.
+        task: String,
+        /// By what.
+        by: String,
     },
     /// How far a task is. Not kept.
     Progress {
@@ -125,8 +152,8 @@ pub enum Event {
         hint: Option<String>,
         /// Wall time, seconds.
         seconds: f64,
-        /// Its log.
-        log: PathBuf,
+        /// Its log, if it was started.
+        log: Option<PathBuf>,
     },
     /// A task cannot run because one before it failed.
     TaskBlocked {
@@ -139,6 +166,13 @@ pub enum Event {
     TaskCancelled {
         /// Task id.
         task: String,
+    },
+    /// The run could not go on: the disk failed, or the store.
+    RunAborted {
+        /// What happened.
+        message: String,
+        /// Wall time, seconds.
+        seconds: f64,
     },
     /// The run ended in order. A journal without this line belongs to a run that is going on or was killed.
     RunFinished {

@@ -1,15 +1,14 @@
 //! The journal of a run: append-only, one checksummed JSON record a line.
 //!
-//! A line is eight hexadecimal digits (the head of the BLAKE3 digest of the rest), a space, the record,
-//! a newline. A crash can tear only the last line; the reader stops there. A bad line with good lines
-//! after it is damage, and an error.
+//! Lines are those of `io::lines`. A crash can tear only the last line; the reader stops there. A bad line
+//! with good lines after it is damage, and an error.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::OpenOptions;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Event, Record};
-use crate::io::digest::Digest;
+use super::Record;
+use crate::io::lines::{self, Appender};
 
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,35 +33,35 @@ pub enum JournalError {
 
 /// A journal being written.
 pub struct Journal {
-    file: File,
+    lines: Appender,
 }
 
 impl Journal {
-    /// Opens a new journal; the file must not exist.
+    /// Makes a new journal; the file must not exist.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: OpenOptions::new().append(true).create_new(true).open(path)? })
+        OpenOptions::new().append(true).create_new(true).open(path)?;
+        Ok(Self { lines: Appender::new(path) })
     }
 
-    /// Appends an event with its time in a single write; [`Event::Progress`] is not kept.
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.lines.path()
+    }
+
+    /// Appends an event with its time, unless it is [`Event::Progress`](super::Event::Progress).
     pub fn append(&mut self, record: &Record) -> io::Result<()> {
-        if !record.event.is_kept() {
-            return Ok(());
-        }
-        self.file.write_all(&line(record)?)?;
-        match record.event {
-            Event::RunFinished { .. } => self.file.sync_data(),
-            _ => Ok(()),
-        }
+        if record.event.is_kept() { self.lines.push(record) } else { Ok(()) }
     }
-}
 
-fn line(record: &Record) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_string(record)?;
-    Ok(format!("{} {json}\n", checksum(&json)).into_bytes())
-}
+    /// Writes what was appended to the file.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.lines.flush()
+    }
 
-fn checksum(json: &str) -> String {
-    Digest::of(json.as_bytes()).to_string()[..8].to_owned()
+    /// Makes what was appended durable.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.lines.sync()
+    }
 }
 
 /// Reads a journal up to its end or its torn tail.
@@ -86,14 +85,19 @@ pub fn read(path: &Path) -> Result<Vec<Record>, JournalError> {
 }
 
 fn parse(raw: &[u8]) -> Option<Record> {
-    let text = std::str::from_utf8(raw).ok()?;
-    let (sum, json) = text.split_once(' ')?;
-    (sum == checksum(json)).then(|| serde_json::from_str(json).ok()).flatten()
+    serde_json::from_slice(lines::decode(raw)?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Event;
+
+    fn line(record: &Record) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        lines::encode(record, &mut bytes)?;
+        Ok(bytes)
+    }
 
     fn sample(n: usize) -> Vec<Record> {
         (0..n)
@@ -139,6 +143,7 @@ mod tests {
             Event::Progress { task: "a".into(), done: 1, total: 2, unit: "epochs".into(), note: None };
         journal.append(&Record { time: 0.0, event: progress }).unwrap();
         journal.append(&sample(1)[0]).unwrap();
+        journal.flush().unwrap();
         assert_eq!(read(&path).unwrap(), sample(1));
     }
 }

@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::{Event, Outcome, Record};
 
 /// Where a task stands, as seen from its events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskPhase {
     /// Started, not ended.
     Running,
+    /// Waits for another attempt, or for what someone else holds.
+    Delayed,
     /// Taken from the store.
     Cached,
     /// Done.
@@ -40,6 +42,8 @@ pub struct TaskView {
     pub hint: Option<String>,
     /// Its log.
     pub log: Option<PathBuf>,
+    /// The attempt that is running or was the last, from 1.
+    pub attempt: u32,
     /// Latest progress: done, total, unit, note.
     pub progress: Option<(u64, u64, String, Option<String>)>,
     /// Measured facts.
@@ -57,6 +61,7 @@ impl TaskView {
             message: None,
             hint: None,
             log: None,
+            attempt: 1,
             progress: None,
             measured: BTreeMap::new(),
             warnings: Vec::new(),
@@ -83,8 +88,13 @@ pub struct RunView {
     pub outcome: Option<Outcome>,
     /// Wall time, seconds.
     pub seconds: Option<f64>,
+    /// Why it could not go on, if it could not.
+    pub aborted: Option<String>,
     /// Tasks that have had an event, by id.
     pub tasks: BTreeMap<String, TaskView>,
+    /// How many tasks are in each phase.
+    #[serde(skip)]
+    counts: BTreeMap<TaskPhase, usize>,
 }
 
 impl RunView {
@@ -103,10 +113,20 @@ impl RunView {
                 (self.tasks_total, self.pid, self.started) = (*tasks, *pid, record.time);
             }
             Event::TaskCached { task, .. } => self.set(task, TaskPhase::Cached),
-            Event::TaskStarted { task, log, .. } => {
+            Event::TaskStarted { task, log, attempt, .. } => {
                 self.set(task, TaskPhase::Running);
                 let view = self.task(task);
-                (view.started, view.log) = (Some(record.time), Some(log.clone()));
+                (view.started, view.log, view.attempt) = (Some(record.time), Some(log.clone()), *attempt);
+                (view.message, view.progress) = (None, None);
+            }
+            Event::TaskRetried { task, message, seconds, .. } => {
+                self.set(task, TaskPhase::Delayed);
+                let view = self.task(task);
+                (view.message, view.seconds) = (Some(message.clone()), Some(*seconds));
+            }
+            Event::TaskHeldUp { task, by } => {
+                self.set(task, TaskPhase::Delayed);
+                self.task(task).message = Some(by.clone());
             }
             Event::Progress { task, done, total, unit, note } => {
                 self.task(task).progress = Some((*done, *total, unit.clone(), note.clone()));
@@ -123,13 +143,17 @@ impl RunView {
                 self.set(task, TaskPhase::Failed);
                 let view = self.task(task);
                 (view.message, view.hint) = (Some(message.clone()), hint.clone());
-                (view.seconds, view.log) = (Some(*seconds), Some(log.clone()));
+                (view.seconds, view.log) = (Some(*seconds), log.clone());
             }
             Event::TaskBlocked { task, by } => {
                 self.set(task, TaskPhase::Blocked);
                 self.task(task).message = Some(by.clone());
             }
             Event::TaskCancelled { task } => self.set(task, TaskPhase::Cancelled),
+            Event::RunAborted { message, seconds } => {
+                (self.outcome, self.seconds) = (Some(Outcome::Failed), Some(*seconds));
+                self.aborted = Some(message.clone());
+            }
             Event::RunFinished { outcome, seconds } => {
                 (self.outcome, self.seconds) = (Some(*outcome), Some(*seconds));
             }
@@ -138,19 +162,28 @@ impl RunView {
 
     /// Number of tasks in a phase.
     pub fn count(&self, phase: TaskPhase) -> usize {
-        self.tasks.values().filter(|t| t.phase == phase).count()
+        self.counts.get(&phase).copied().unwrap_or(0)
     }
 
     /// Number of tasks that nothing more will happen to.
     pub fn ended(&self) -> usize {
-        self.tasks.len() - self.count(TaskPhase::Running)
+        self.tasks.len() - self.count(TaskPhase::Running) - self.count(TaskPhase::Delayed)
     }
 
     fn set(&mut self, task: &str, phase: TaskPhase) {
-        self.task(task).phase = phase;
+        let before = std::mem::replace(&mut self.task(task).phase, phase);
+        if let Some(count) = self.counts.get_mut(&before) {
+            *count -= 1;
+        }
+        *self.counts.entry(phase).or_default() += 1;
     }
 
     fn task(&mut self, task: &str) -> &mut TaskView {
-        self.tasks.entry(task.to_owned()).or_insert_with(|| TaskView::new(TaskPhase::Running))
+        if !self.tasks.contains_key(task) {
+            *self.counts.entry(TaskPhase::Running).or_default() += 1;
+            self.tasks.insert(task.to_owned(), TaskView::new(TaskPhase::Running));
+        }
+        // INVARIANT: it was just put there if it was not there.
+        self.tasks.get_mut(task).expect("a task that was just inserted")
     }
 }

@@ -4,17 +4,21 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 
+use crate::cache::{Hashed, Published, StoreError, ToHash};
 use crate::diag::StageError;
-use crate::stages::Report;
 use crate::worker::FromWorker;
 
 /// What arrives in the inbox.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// A stage reports.
-    Report { task: usize, report: Report },
-    /// A worker has ended, with its last word if it had one.
-    Exited { task: usize, status: Result<ExitStatus, String>, last: Option<FromWorker> },
+    /// A worker says something.
+    Said { worker: u64, said: Box<FromWorker> },
+    /// A worker has ended.
+    Ended { worker: u64, status: Result<ExitStatus, String> },
+    /// A file was hashed, or cannot be read.
+    Hashed { file: ToHash, hashed: Result<Hashed, StoreError> },
+    /// Finished tasks are in the store, or the disk has failed.
+    Published(Result<Vec<Published>, StoreError>),
     /// ONNX Runtime was found or fetched, or could not be.
     Runtime(Result<PathBuf, StageError>),
     /// The user wants an end.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::cache::{Known, Layout};
+use crate::cache::Layout;
 use crate::plan::{Plan, Source};
 use crate::stages::{Device, Job, JobInput};
 
@@ -15,11 +15,13 @@ pub(super) struct Place {
     pub(super) threads: usize,
     pub(super) runtime: Option<PathBuf>,
     pub(super) staging: PathBuf,
+    pub(super) log: PathBuf,
 }
 
-/// The job of a task whose producers are all in `known`.
-pub(super) fn job(plan: &Plan, index: usize, known: &Known, layout: &Layout, place: Place) -> Job {
+/// The job of a task whose producers are all done.
+pub(super) fn job(plan: &Plan, index: usize, layout: &Layout, place: Place) -> Job {
     let task = &plan.tasks[index];
+    let results = layout.results();
     let input = |source: &Source| match source {
         Source::File { path } => JobInput {
             path: plan.base.join(path),
@@ -28,29 +30,30 @@ pub(super) fn job(plan: &Plan, index: usize, known: &Known, layout: &Layout, pla
         },
         Source::Task { task, output } => {
             let producer = &plan.tasks[*task];
-            let file = &known[task][output].file;
+            let file = producer.outputs.get(&**output).map_or("", String::as_str);
             JobInput {
-                path: layout.results().join(&producer.folder).join(file),
-                origin: producer.id.clone(),
-                point: producer.point.clone(),
+                path: results.join(&producer.folder).join(file),
+                origin: producer.id.to_string(),
+                point: (*producer.point).clone(),
             }
         }
     };
-    let inputs = task.inputs.iter().map(|(slot, all)| (slot.clone(), all.iter().map(input).collect()));
+    let inputs = task.inputs.iter().map(|(slot, all)| (slot.to_owned(), all.iter().map(input).collect()));
     Job {
-        task: task.id.clone(),
-        kind: task.kind.clone(),
-        point: task.point.clone(),
+        task: task.id.to_string(),
+        kind: task.kind.to_string(),
+        point: (*task.point).clone(),
         params: merged(&task.params, &task.tuning),
         seed: task.seed.unwrap_or_default(),
         inputs: inputs.collect(),
-        outputs: task.outputs.clone(),
+        outputs: (*task.outputs).clone(),
         staging: place.staging,
         threads: place.threads,
         device: place.device,
         memory: task.resources.memory,
         timeout_s: task.resources.time_s,
         runtime: place.runtime,
+        log: Some(place.log),
     }
 }
 

@@ -10,7 +10,7 @@ use super::dispatcher::Dispatcher;
 use super::{Capacity, Handle, LockError, RunLock, TaskState};
 use crate::cache::{History, Layout, Store, StoreError, Surroundings};
 use crate::diag::StageError;
-use crate::events::{Event, Journal, Listener, Outcome, Record};
+use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
 use crate::plan::Plan;
 
 /// Finds or fetches ONNX Runtime when the first task needs it.
@@ -36,6 +36,8 @@ pub struct Options {
     pub runtime: RuntimeProvider,
     /// Time between asking a task to stop and ending it.
     pub grace: Duration,
+    /// Trusts no record of what was hashed in the past.
+    pub afresh: bool,
 }
 
 /// How a run went.
@@ -51,6 +53,8 @@ pub struct Summary {
     pub runtime_missing: bool,
     /// Wall time, seconds.
     pub seconds: f64,
+    /// Its events, folded.
+    pub view: RunView,
 }
 
 /// A run that could not be carried out; a failed task is not one.
@@ -86,13 +90,14 @@ pub fn run(
         }
         _ => {}
     }
-    let store_root = layout.store();
-    std::fs::create_dir_all(&store_root).map_err(StoreError::io("create", &store_root))?;
-    let store = Store::open(&store_root)?;
+    let logs = layout.logs(&name);
+    std::fs::create_dir_all(&logs).map_err(StoreError::io("create", &logs))?;
+    let store = Store::open(layout.store(), options.afresh)?;
+    store.prepare()?;
     let history_file = layout.history();
     let history = History::load(&history_file).map_err(StoreError::io("read", &history_file))?;
 
-    let mut book = Book { journal, journal_path: layout.journal(&name), listener };
+    let mut book = Book { journal, view: RunView::default(), listener };
     book.write(Event::RunStarted {
         run: name.clone(),
         study: plan.study.clone(),
@@ -101,29 +106,52 @@ pub fn run(
         host: options.host.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
-    let dispatcher = Dispatcher::new(plan, layout, &name, options, store, history, &mut book);
-    started(dispatcher.handle());
-    let end = dispatcher.run()?;
+    let ended = Dispatcher::new(plan, layout, &name, options, store, history, &mut book)
+        .inspect(|dispatcher| started(dispatcher.handle()))
+        .and_then(Dispatcher::run);
     let seconds = clock.elapsed().unwrap_or_default().as_secs_f64();
-    book.write(Event::RunFinished { outcome: end.outcome, seconds })?;
-    Ok(Summary { run: name, seconds, ..end })
+    match ended {
+        Ok(end) => {
+            book.write(Event::RunFinished { outcome: end.outcome, seconds })?;
+            book.sync()?;
+            Ok(Summary { run: name, seconds, view: book.view, ..end })
+        }
+        Err(error) => {
+            // The disk may be what failed, so this is a try.
+            let _ = book.write(Event::RunAborted { message: error.to_string(), seconds });
+            let _ = book.sync();
+            Err(error.into())
+        }
+    }
 }
 
 /// Journal and listener: every event goes through here.
 pub(super) struct Book<'a> {
     journal: Journal,
-    journal_path: PathBuf,
+    view: RunView,
     listener: &'a mut dyn Listener,
 }
 
 impl Book<'_> {
-    /// Keeps an event, then tells it.
+    /// Keeps an event, then tells it. It reaches the file with the next flush at the latest; a crash before
+    /// that costs the line, not what the line is about.
     pub(super) fn write(&mut self, event: Event) -> Result<(), StoreError> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let record = Record { time, event };
-        self.journal.append(&record).map_err(StoreError::io("write", &self.journal_path))?;
-        self.listener.hear(&record);
-        Ok(())
+        let kept = self.journal.append(&record);
+        self.view.apply(&record);
+        self.listener.hear(&record, &self.view);
+        kept.map_err(|e| StoreError::io("write", self.journal.path())(e))
+    }
+
+    /// Writes what was kept to the file.
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.journal.flush().map_err(|e| StoreError::io("write", self.journal.path())(e))
+    }
+
+    /// Makes what was kept durable.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.journal.sync().map_err(|e| StoreError::io("make durable", self.journal.path())(e))
     }
 }
 

@@ -36,9 +36,9 @@ impl Slots {
         Self { capacity, held: BTreeMap::new() }
     }
 
-    /// Takes what a task asks for, if it is free, and says on which device and with how many threads it
-    /// computes. A task that asks for more cores or memory than there are gets all of it, alone.
-    pub(super) fn take(&mut self, task: usize, wants: &Resources) -> Option<(Device, usize)> {
+    /// What a task would hold, if it is free now. A task that asks for more cores or memory than there are
+    /// gets all of it, alone.
+    fn offer(&self, wants: &Resources) -> Option<Held> {
         let cores = wants.cores.clamp(1, self.capacity.cores.max(1));
         let memory = wants.memory.unwrap_or(0).min(self.capacity.memory.unwrap_or(u64::MAX));
         let free_cores = self.capacity.cores.max(1) - self.held.values().map(|h| h.cores).sum::<u32>();
@@ -48,15 +48,27 @@ impl Slots {
         if !fits {
             return None;
         }
-        let (device, gpu) = match wants.device {
-            DeviceKind::Cpu => (Device::Cpu, None),
+        let gpu = match wants.device {
+            DeviceKind::Cpu => None,
             DeviceKind::Cuda => {
                 let busy: BTreeSet<u32> = self.held.values().filter_map(|h| h.gpu).collect();
-                let free = self.capacity.gpus.iter().find(|g| !busy.contains(g)).copied()?;
-                (Device::Cuda(free), Some(free))
+                Some(self.capacity.gpus.iter().find(|g| !busy.contains(g)).copied()?)
             }
         };
-        self.held.insert(task, Held { cores, memory, gpu });
+        Some(Held { cores, memory, gpu })
+    }
+
+    /// Whether a task could start now.
+    pub(super) fn fits(&self, wants: &Resources) -> bool {
+        self.offer(wants).is_some()
+    }
+
+    /// Takes what a task asks for, if it is free, and says on which device and with how many threads it
+    /// computes.
+    pub(super) fn take(&mut self, task: usize, wants: &Resources) -> Option<(Device, usize)> {
+        let held = self.offer(wants)?;
+        let (device, cores) = (held.gpu.map_or(Device::Cpu, Device::Cuda), held.cores);
+        self.held.insert(task, held);
         Some((device, cores as usize))
     }
 

@@ -9,6 +9,10 @@ pub enum TaskState {
     Ready,
     /// A worker has it.
     Running,
+    /// An attempt failed; waits for the next.
+    Delayed,
+    /// Its worker has finished; its outputs are being made durable.
+    Publishing,
     /// Its outputs were in the store.
     Cached,
     /// Its outputs are in the store now.
@@ -30,8 +34,14 @@ pub enum Change {
     Miss,
     /// A worker took it.
     Start,
+    /// Its worker finished.
+    Produce,
     /// Its outputs were published.
     Finish,
+    /// An attempt failed and there will be another.
+    Retry,
+    /// The wait before the next attempt is over.
+    Due,
     /// It failed, or its inputs cannot be read.
     Fail,
     /// A producer failed or is blocked.
@@ -52,9 +62,13 @@ impl TaskState {
             (S::Waiting, C::Block) => S::Blocked,
             (S::Ready, C::Start) => S::Running,
             (S::Ready, C::Fail) => S::Failed,
-            (S::Running, C::Finish) => S::Succeeded,
+            (S::Running, C::Produce) => S::Publishing,
+            (S::Running, C::Retry) => S::Delayed,
             (S::Running, C::Fail) => S::Failed,
-            (S::Waiting | S::Ready | S::Running, C::Cancel) => S::Cancelled,
+            (S::Delayed, C::Due) => S::Ready,
+            (S::Publishing, C::Finish) => S::Succeeded,
+            (S::Publishing, C::Fail) => S::Failed,
+            (S::Waiting | S::Ready | S::Running | S::Delayed, C::Cancel) => S::Cancelled,
             _ => return None,
         })
     }
@@ -66,7 +80,7 @@ impl TaskState {
 
     /// Whether nothing can happen to it any more.
     pub fn is_final(self) -> bool {
-        !matches!(self, TaskState::Waiting | TaskState::Ready | TaskState::Running)
+        !matches!(self, Self::Waiting | Self::Ready | Self::Running | Self::Delayed | Self::Publishing)
     }
 }
 
@@ -74,9 +88,20 @@ impl TaskState {
 mod tests {
     use super::{Change as C, TaskState as S};
 
-    const STATES: [S; 8] =
-        [S::Waiting, S::Ready, S::Running, S::Cached, S::Succeeded, S::Failed, S::Blocked, S::Cancelled];
-    const CHANGES: [C; 7] = [C::Hit, C::Miss, C::Start, C::Finish, C::Fail, C::Block, C::Cancel];
+    const STATES: [S; 10] = [
+        S::Waiting,
+        S::Ready,
+        S::Running,
+        S::Delayed,
+        S::Publishing,
+        S::Cached,
+        S::Succeeded,
+        S::Failed,
+        S::Blocked,
+        S::Cancelled,
+    ];
+    const CHANGES: [C; 10] =
+        [C::Hit, C::Miss, C::Start, C::Produce, C::Finish, C::Retry, C::Due, C::Fail, C::Block, C::Cancel];
 
     #[test]
     fn final_states_never_change_and_others_can_always_end() {
@@ -87,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_done_without_a_hit_or_a_finished_worker() {
+    fn nothing_is_done_without_a_hit_or_a_publication() {
         for state in STATES {
             for change in CHANGES {
                 if let Some(next) = state.next(change)
                     && next.is_done()
                 {
-                    assert!(matches!((state, change), (S::Waiting, C::Hit) | (S::Running, C::Finish)));
+                    assert!(matches!((state, change), (S::Waiting, C::Hit) | (S::Publishing, C::Finish)));
                 }
             }
         }

@@ -3,12 +3,14 @@
 //! there, never half of one.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
+
+use super::disk;
 
 /// A file being written that takes its name only on [`commit`](Self::commit); dropped before, it vanishes.
 #[derive(Debug)]
@@ -28,15 +30,18 @@ impl AtomicFile {
     /// Makes the file durable and gives it its name, replacing any file of that name.
     pub fn commit(self) -> io::Result<()> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.target).map_err(|e| e.error)?;
-        sync_dir(folder(&self.target))
+        disk::sync(file.as_file())?;
+        // If the rename fails, dropping the path removes the temporary file.
+        let path = file.into_temp_path();
+        disk::rename(&path, &self.target)?;
+        let _ = path.keep();
+        disk::sync_dir(folder(&self.target))
     }
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        disk::write(&mut self.file, bytes).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -59,23 +64,28 @@ pub fn write(target: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Moves a finished file to its place on the same file system: fsync, rename, fsync of the target's folder.
 pub fn publish(from: &Path, to: &Path) -> io::Result<()> {
-    File::open(from)?.sync_all()?;
-    fs::rename(from, to)?;
-    sync_dir(folder(to))
+    disk::sync(&File::open(from)?)?;
+    disk::rename(from, to)?;
+    disk::sync_dir(folder(to))
 }
 
 /// Makes `to` a hard link to `from`, or a copy where the file system cannot link. Replaces an existing
-/// `to` in one step, so a reader of `to` always finds a whole file.
+/// `to` in one step, so a reader of `to` always finds a whole file. A link lost in a crash is made again by
+/// the next run, so its folder is not made durable.
 pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    // Mostly there is no file of that name yet, and one call does.
+    if disk::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
     let prefix = hidden_prefix(to);
-    let linked = Builder::new().prefix(&prefix).make_in(folder(to), |name| fs::hard_link(from, name));
+    let linked = Builder::new().prefix(&prefix).make_in(folder(to), |name| disk::hard_link(from, name));
     match linked {
         Ok(link) => {
             // If `to` already is this very file, POSIX rename does nothing and leaves the temporary
             // name; `TempPath` then removes it on drop, because persisting is done by hand here.
-            fs::rename(link.path(), to)?;
+            disk::rename(link.path(), to)?;
             drop(link);
-            sync_dir(folder(to))
+            Ok(())
         }
         // Other file system, too many links, or links unsupported. A missing `from` fails again below,
         // with its own message.
@@ -86,11 +96,6 @@ pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
             copy.commit()
         }
     }
-}
-
-/// Makes the names in a folder durable.
-pub fn sync_dir(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// The folder a file lies in; `.` for a bare name.
@@ -115,6 +120,7 @@ fn temporary(target: &Path) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     fn names(dir: &Path) -> Vec<String> {

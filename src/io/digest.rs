@@ -5,14 +5,17 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A 256-bit BLAKE3 digest, written as 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    /// Stands for the digest of nothing known.
+    pub const NONE: Self = Self([0; 32]);
+
     /// Digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
@@ -40,11 +43,18 @@ impl Digest {
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
     }
+
+    fn from_hex(text: &str) -> Result<Self, String> {
+        blake3::Hash::from_hex(text)
+            .map(|h| Self(*h.as_bytes()))
+            .map_err(|_| format!("`{text}` is not a digest: expected 64 hexadecimal digits"))
+    }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        // Tens of thousands are written and read by every run, so without a formatter call per byte.
+        f.write_str(&blake3::Hash::from(self.0).to_hex())
     }
 }
 
@@ -54,9 +64,27 @@ impl fmt::Debug for Digest {
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&blake3::Hash::from(self.0).to_hex())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Hex;
+        impl Visitor<'_> for Hex {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a digest of 64 hexadecimal digits")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Digest, E> {
+                Digest::from_hex(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Hex)
     }
 }
 
@@ -64,9 +92,7 @@ impl TryFrom<String> for Digest {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        blake3::Hash::from_hex(&text)
-            .map(|h| Self(*h.as_bytes()))
-            .map_err(|_| format!("`{text}` is not a digest: expected 64 hexadecimal digits"))
+        Self::from_hex(&text)
     }
 }
 

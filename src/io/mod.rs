@@ -3,7 +3,9 @@
 pub mod archive;
 pub mod atomic;
 pub mod digest;
+pub mod disk;
 mod fault;
+pub mod lines;
 pub mod npy;
 pub mod npz;
 pub mod png;

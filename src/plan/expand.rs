@@ -1,13 +1,14 @@
 //! Axes × stages → tasks; references → edges.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::dag::Dag;
 use super::{Plan, Source, Task};
 use crate::diag::{Problem, Problems};
-use crate::kind::Catalog;
-use crate::study::{Matcher, Point, Reference, StageDecl, Study};
+use crate::kind::{Catalog, Kind};
+use crate::study::{Matcher, Point, Reference, Resources, StageDecl, StageSettings, Study};
 
 /// Expands a study into its plan.
 ///
@@ -25,6 +26,52 @@ struct Expander<'a> {
     first: BTreeMap<&'a str, usize>,
     /// Made once per (consumer, producer, filter).
     matchers: BTreeMap<MatcherKey, Matcher>,
+    /// What tasks have in common, by its text.
+    points: BTreeMap<String, Arc<BTreeMap<String, String>>>,
+    texts: Shared<str>,
+    files: Shared<Path>,
+}
+
+/// What all tasks of a stage have in common.
+struct Common<'a> {
+    stage: &'a StageDecl,
+    kind: &'a Kind,
+    id: Arc<str>,
+    name: Arc<str>,
+    outputs: Arc<BTreeMap<String, String>>,
+    env: Arc<[String]>,
+    resources: Arc<Resources>,
+}
+
+impl<'a> Common<'a> {
+    fn new(stage: &'a StageDecl, catalog: &'a Catalog) -> Option<Self> {
+        Some(Self {
+            stage,
+            kind: catalog.get(&stage.kind)?,
+            id: stage.id.as_str().into(),
+            name: stage.kind.as_str().into(),
+            outputs: Arc::new(stage.outputs.clone()),
+            env: stage.env.as_slice().into(),
+            resources: Arc::new(stage.resources.clone()),
+        })
+    }
+}
+
+/// Equal values, kept once.
+struct Shared<T: ?Sized>(BTreeSet<Arc<T>>);
+
+impl<T: ?Sized + Ord> Shared<T> {
+    fn share<'b>(&mut self, value: &'b T) -> Arc<T>
+    where
+        Arc<T>: From<&'b T>,
+    {
+        if let Some(known) = self.0.get(value) {
+            return Arc::clone(known);
+        }
+        let new = Arc::from(value);
+        self.0.insert(Arc::clone(&new));
+        new
+    }
 }
 
 type MatcherKey = (String, String, BTreeMap<String, Vec<String>>);
@@ -37,58 +84,60 @@ impl<'a> Expander<'a> {
             first.insert(stage.id.as_str(), next);
             next += study.points(stage).len();
         }
-        Self { study, catalog, first, matchers: BTreeMap::new() }
+        let (texts, files) = (Shared(BTreeSet::new()), Shared(BTreeSet::new()));
+        Self { study, catalog, first, matchers: BTreeMap::new(), points: BTreeMap::new(), texts, files }
     }
 
     fn tasks(&mut self) -> Vec<Task> {
         let mut tasks = Vec::new();
         for stage in &self.study.stages {
+            let Some(common) = Common::new(stage, self.catalog) else { continue };
+            let mut settings = self.study.settings(stage);
             for point in self.study.points(stage) {
-                tasks.extend(self.task(stage, &point));
+                tasks.push(self.task(&common, &mut settings, &point));
             }
         }
         tasks
     }
 
-    fn task(&mut self, stage: &StageDecl, point: &Point) -> Option<Task> {
-        let kind = self.catalog.get(&stage.kind)?;
-        let settings = self.study.settings(stage, point);
-        let inputs = settings
-            .inputs
-            .iter()
-            .map(|(slot, references)| {
-                let sources = references.iter().flat_map(|r| self.sources(stage, point, r)).collect();
-                (slot.clone(), sources)
-            })
-            .collect();
+    fn task(&mut self, common: &Common<'a>, settings: &mut StageSettings<'a>, point: &Point) -> Task {
+        let stage = common.stage;
+        let settings = settings.at(point);
+        let inputs = settings.inputs.iter().map(|(slot, references)| {
+            let sources = references.iter().flat_map(|r| self.sources(stage, point, r)).collect();
+            (self.texts.share(slot), sources)
+        });
+        let inputs = inputs.collect();
         let label = point.to_string();
-        Some(Task {
-            id: if label.is_empty() { stage.id.clone() } else { format!("{}@{label}", stage.id) },
-            stage: stage.id.clone(),
+        let id = if label.is_empty() { stage.id.clone() } else { format!("{}@{label}", stage.id) };
+        let labels = || Arc::new(point.0.iter().cloned().collect());
+        Task {
+            id: id.into(),
+            stage: Arc::clone(&common.id),
             phase: stage.phase,
-            kind: stage.kind.clone(),
-            kind_version: kind.version,
-            point: point.0.iter().cloned().collect(),
-            folder: PathBuf::from(&stage.id).join(label),
+            kind: Arc::clone(&common.name),
+            kind_version: common.kind.version,
+            folder: PathBuf::from(&stage.id).join(&label),
+            point: Arc::clone(self.points.entry(label).or_insert_with(labels)),
             params: settings.params,
             tuning: settings.tuning,
-            seed: kind.seeded.then_some(self.study.seed),
+            seed: common.kind.seeded.then_some(self.study.seed),
             inputs,
-            outputs: stage.outputs.clone(),
-            env: stage.env.clone(),
-            needs_runtime: kind.needs_runtime,
-            resources: stage.resources.clone(),
-        })
+            outputs: Arc::clone(&common.outputs),
+            env: Arc::clone(&common.env),
+            needs_runtime: common.kind.needs_runtime,
+            resources: Arc::clone(&common.resources),
+        }
     }
 
     fn sources(&mut self, consumer: &StageDecl, point: &Point, reference: &Reference) -> Vec<Source> {
         match reference {
-            Reference::File { path, .. } => vec![Source::File { path: path.clone() }],
-            Reference::Stage { stage, output, filter, at: _ } => self
-                .producers(consumer, point, stage, filter)
-                .into_iter()
-                .map(|task| Source::Task { task, output: output.clone() })
-                .collect(),
+            Reference::File { path, .. } => vec![Source::File { path: self.files.share(path) }],
+            Reference::Stage { stage, output, filter, at: _ } => {
+                let output = self.texts.share(output);
+                let producers = self.producers(consumer, point, stage, filter).into_iter();
+                producers.map(|task| Source::Task { task, output: Arc::clone(&output) }).collect()
+            }
         }
     }
 
@@ -114,7 +163,7 @@ fn order(study: &Study, tasks: Vec<Task>) -> Result<Plan, Problems> {
     let edges =
         tasks.iter().enumerate().flat_map(|(to, t)| t.upstream().into_iter().map(move |from| (from, to)));
     let order = Dag::new(tasks.len(), edges).order().map_err(|cycle| {
-        let ids: BTreeSet<&str> = cycle.iter().map(|i| tasks[*i].id.as_str()).collect();
+        let ids: BTreeSet<&str> = cycle.iter().map(|i| &*tasks[*i].id).collect();
         let path = ids.into_iter().collect::<Vec<_>>().join(" → ");
         Problems(vec![Problem::new(format!("these tasks wait for each other: {path}"))])
     })?;
@@ -124,7 +173,7 @@ fn order(study: &Study, tasks: Vec<Task>) -> Result<Plan, Problems> {
     }
     let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
     let mut ordered: Vec<Task> = order.iter().filter_map(|old| slots[*old].take()).collect();
-    for source in ordered.iter_mut().flat_map(|t| t.inputs.values_mut().flatten()) {
+    for source in ordered.iter_mut().flat_map(|t| t.inputs.0.iter_mut().flat_map(|(_, sources)| sources)) {
         if let Source::Task { task, .. } = source {
             *task = place[*task];
         }

@@ -11,4 +11,4 @@ pub use expand::expand;
 pub use outlook::Outlook;
 pub use render::{Format, render};
 pub use select::{SelectError, Selection};
-pub use task::{Plan, Source, Task};
+pub use task::{Inputs, Plan, Source, Task};

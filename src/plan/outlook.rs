@@ -15,8 +15,8 @@ pub enum Outlook {
     },
     /// Whether it runs depends on what these tasks produce.
     AwaitsUpstream {
-        /// Task ids, in plan order.
-        on: Vec<String>,
+        /// Indices in the plan, ascending.
+        on: Vec<usize>,
     },
     /// Not part of the selection.
     NotSelected,

@@ -160,7 +160,7 @@ fn from_on(plan: &Plan, name: &str) -> Result<BTreeSet<usize>, SelectError> {
     }
     let mut found = stage(plan, name)?;
     for index in 0..plan.tasks.len() {
-        if !plan.tasks[index].upstream().is_disjoint(&found) {
+        if plan.tasks[index].upstream().iter().any(|up| found.contains(up)) {
             found.insert(index);
         }
     }
@@ -175,6 +175,6 @@ fn up_to(plan: &Plan, name: &str) -> Result<BTreeSet<usize>, SelectError> {
 }
 
 fn stage(plan: &Plan, name: &str) -> Result<BTreeSet<usize>, SelectError> {
-    let found: BTreeSet<usize> = (0..plan.tasks.len()).filter(|i| plan.tasks[*i].stage == name).collect();
+    let found: BTreeSet<usize> = (0..plan.tasks.len()).filter(|i| &*plan.tasks[*i].stage == name).collect();
     if found.is_empty() { Err(unknown_value(plan, "stage", name)) } else { Ok(found) }
 }

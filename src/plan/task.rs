@@ -1,9 +1,13 @@
 //! The plan as data: what `plan` prints and what `run` executes is this very object.
+//!
+//! A study may have a hundred thousand tasks, so whatever tasks of one stage or point have in common is
+//! shared between them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::study::{Phase, Resources};
@@ -17,61 +21,94 @@ pub enum Source {
         /// Index in [`Plan::tasks`].
         task: usize,
         /// Output name.
-        output: String,
+        output: Arc<str>,
     },
     /// A file, as the study names it.
     File {
         /// Relative to the study's folder, or absolute.
-        path: PathBuf,
+        path: Arc<Path>,
     },
+}
+
+/// Slot → sources, in a fixed order; slots are sorted by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs(pub(super) Vec<(Arc<str>, Vec<Source>)>);
+
+impl Inputs {
+    /// Slots with their sources.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Source])> {
+        self.0.iter().map(|(slot, sources)| (&**slot, sources.as_slice()))
+    }
+
+    /// All sources, slot by slot.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter().flat_map(|(_, sources)| sources)
+    }
+}
+
+impl FromIterator<(Arc<str>, Vec<Source>)> for Inputs {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Vec<Source>)>>(slots: I) -> Self {
+        let mut slots: Vec<_> = slots.into_iter().collect();
+        slots.sort_by(|a, b| a.0.cmp(&b.0));
+        Self(slots)
+    }
+}
+
+impl Serialize for Inputs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
 }
 
 /// One unit of work: a stage at a point of its axes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Task {
     /// `stage@axis=label,…`; the stage alone when it has no axes.
-    pub id: String,
+    pub id: Box<str>,
     /// Stage id.
-    pub stage: String,
+    pub stage: Arc<str>,
     /// Phase of the study.
     pub phase: Phase,
     /// Stage kind.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Version of the kind's code.
     pub kind_version: u32,
     /// Axis → label.
-    pub point: BTreeMap<String, String>,
+    pub point: Arc<BTreeMap<String, String>>,
     /// Folder under `results/<study>/`: `stage/axis=label,…`.
     pub folder: PathBuf,
     /// Parameters that decide the result.
-    pub params: Value,
+    pub params: Arc<Value>,
     /// Parameters that cannot change it.
-    pub tuning: Value,
+    pub tuning: Arc<Value>,
     /// The seed, for kinds that draw random numbers.
     pub seed: Option<u64>,
-    /// Slot → sources, in a fixed order.
-    pub inputs: BTreeMap<String, Vec<Source>>,
+    /// What it reads.
+    pub inputs: Inputs,
     /// Output name → file name.
-    pub outputs: BTreeMap<String, String>,
+    pub outputs: Arc<BTreeMap<String, String>>,
     /// Environment variables whose values decide the result.
-    pub env: Vec<String>,
+    pub env: Arc<[String]>,
     /// Whether ONNX Runtime is needed.
     pub needs_runtime: bool,
     /// What it was promised.
-    pub resources: Resources,
+    pub resources: Arc<Resources>,
 }
 
 impl Task {
     /// Indices of the tasks it waits for, ascending, each once.
-    pub fn upstream(&self) -> BTreeSet<usize> {
-        self.inputs
-            .values()
-            .flatten()
+    pub fn upstream(&self) -> Vec<usize> {
+        let mut upstream: Vec<usize> = self
+            .inputs
+            .sources()
             .filter_map(|source| match source {
                 Source::Task { task, .. } => Some(*task),
                 Source::File { .. } => None,
             })
-            .collect()
+            .collect();
+        upstream.sort_unstable();
+        upstream.dedup();
+        upstream
     }
 }
 
@@ -101,11 +138,14 @@ impl Plan {
 
     /// The index of a task by its id.
     pub fn find(&self, id: &str) -> Option<usize> {
-        self.tasks.iter().position(|t| t.id == id)
+        self.tasks.iter().position(|t| &*t.id == id)
     }
 
     /// `targets` and everything they need, ascending (so in plan order).
     pub fn with_upstream(&self, targets: &BTreeSet<usize>) -> BTreeSet<usize> {
+        if targets.len() == self.tasks.len() {
+            return targets.clone();
+        }
         let mut needed = targets.clone();
         // The order is topological, so one pass from the back sees every consumer before its producers.
         for index in (0..self.tasks.len()).rev() {
@@ -114,5 +154,57 @@ impl Plan {
             }
         }
         needed
+    }
+
+    /// For every task, the seconds of the longest path from it to an end of the plan, itself included.
+    /// `seconds` is what a task took when it last ran; one without such a record is taken for as long as
+    /// the others of its stage, or of its kind, or of the study, on average.
+    pub fn longest_paths(&self, seconds: impl Fn(&Task) -> Option<f64>) -> Vec<f64> {
+        let durations = self.durations(seconds);
+        let mut paths = durations.clone();
+        // The order is topological: from the back, every task is seen after all that wait for it.
+        for index in (0..self.tasks.len()).rev() {
+            for up in self.tasks[index].upstream() {
+                paths[up] = paths[up].max(durations[up] + paths[index]);
+            }
+        }
+        paths
+    }
+
+    /// What every task is expected to take, in seconds; see [`longest_paths`](Self::longest_paths).
+    pub fn durations(&self, seconds: impl Fn(&Task) -> Option<f64>) -> Vec<f64> {
+        let known: Vec<Option<f64>> = self.tasks.iter().map(seconds).collect();
+        let mut by_stage: BTreeMap<&str, Mean> = BTreeMap::new();
+        let mut by_kind: BTreeMap<&str, Mean> = BTreeMap::new();
+        let mut all = Mean::default();
+        for (task, seconds) in self.tasks.iter().zip(&known) {
+            if let Some(seconds) = seconds {
+                by_stage.entry(&task.stage).or_default().add(*seconds);
+                by_kind.entry(&task.kind).or_default().add(*seconds);
+                all.add(*seconds);
+            }
+        }
+        let guess = |task: &Task| {
+            let means = [by_stage.get(&*task.stage), by_kind.get(&*task.kind), Some(&all)];
+            means.into_iter().flatten().find_map(Mean::get).unwrap_or(1.0)
+        };
+        self.tasks.iter().zip(known).map(|(task, seconds)| seconds.unwrap_or_else(|| guess(task))).collect()
+    }
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    fn get(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum / f64::from(self.count))
     }
 }

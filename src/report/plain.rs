@@ -12,7 +12,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// Writes a line per event.
 pub struct Plain<W: Write> {
     out: W,
-    view: RunView,
     quiet: bool,
     last_progress: Option<Instant>,
 }
@@ -20,25 +19,24 @@ pub struct Plain<W: Write> {
 impl<W: Write> Plain<W> {
     /// Lines go to `out`; when quiet, only warnings and failures do.
     pub fn new(out: W, quiet: bool) -> Self {
-        Self { out, view: RunView::default(), quiet, last_progress: None }
+        Self { out, quiet, last_progress: None }
     }
 
     fn line(&mut self, text: &str) {
         // A reader that has gone away must not end the run.
         let _ = writeln!(self.out, "{text}");
     }
+}
 
-    fn counter(&self) -> String {
-        let total = self.view.tasks_total;
-        format!("[{:>width$}/{total}]", self.view.ended(), width = total.to_string().len())
-    }
+fn counter(view: &RunView) -> String {
+    let total = view.tasks_total;
+    format!("[{:>width$}/{total}]", view.ended(), width = total.to_string().len())
 }
 
 impl<W: Write> Listener for Plain<W> {
-    fn hear(&mut self, record: &Record) {
-        self.view.apply(record);
+    fn hear(&mut self, record: &Record, view: &RunView) {
         if let Some(text) = always(&record.event) {
-            let text = format!("{} {text}", self.counter());
+            let text = format!("{} {text}", counter(view));
             return self.line(&text);
         }
         if self.quiet {
@@ -51,7 +49,7 @@ impl<W: Write> Listener for Plain<W> {
             self.last_progress = Some(Instant::now());
         }
         if let Some(text) = usually(&record.event) {
-            let text = format!("{} {text}", self.counter());
+            let text = format!("{} {text}", counter(view));
             self.line(&text);
         }
     }
@@ -62,8 +60,18 @@ fn always(event: &Event) -> Option<String> {
         Event::Warned { task, message } => Some(format!("warning  {task}: {message}")),
         Event::TaskFailed { task, message, hint, log, .. } => {
             let hint = hint.as_ref().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
-            Some(format!("failed   {task}: {message}{hint}\n  log: {}", log.display()))
+            let log = log.as_ref().map(|l| format!("\n  log: {}", l.display())).unwrap_or_default();
+            Some(format!("failed   {task}: {message}{hint}{log}"))
         }
+        Event::TaskRetried { task, attempt, message, wait, log, .. } => {
+            let log = log.display();
+            Some(format!(
+                "retry    {task} in {}: attempt {attempt} failed: {message}\n  log: {log}",
+                duration(*wait)
+            ))
+        }
+        Event::TaskHeldUp { task, by } => Some(format!("waits    {task}: {by}")),
+        Event::RunAborted { message, .. } => Some(format!("the run cannot go on: {message}")),
         Event::TaskBlocked { task, by } => Some(format!("blocked  {task} (needs {by})")),
         _ => None,
     }
@@ -96,7 +104,7 @@ mod tests {
             message: "loss is NaN".into(),
             hint: Some("lower the learning rate".into()),
             seconds: 1.0,
-            log: "logs/train.log".into(),
+            log: Some("logs/train.log".into()),
         };
         let started = Event::TaskStarted {
             task: "train@model=A".into(),
@@ -104,11 +112,15 @@ mod tests {
             why: vec![],
             device: "cpu".into(),
             log: "logs/train.log".into(),
+            worker: 1,
         };
         let mut out = Vec::new();
         let mut plain = Plain::new(&mut out, true);
+        let mut view = RunView::default();
         for event in [started, failed] {
-            plain.hear(&Record { time: 0.0, event });
+            let record = Record { time: 0.0, event };
+            view.apply(&record);
+            plain.hear(&record, &view);
         }
         let text = String::from_utf8(out).unwrap();
         assert_eq!(

@@ -27,6 +27,7 @@ pub fn tally(view: &RunView) -> String {
         (TaskPhase::Succeeded, "run"),
         (TaskPhase::Cached, "cached"),
         (TaskPhase::Running, "running"),
+        (TaskPhase::Delayed, "delayed"),
         (TaskPhase::Failed, "failed"),
         (TaskPhase::Blocked, "blocked"),
         (TaskPhase::Cancelled, "not done"),
@@ -61,6 +62,9 @@ pub fn status(view: &RunView, alive: bool, now: f64) -> String {
         view.tasks_total,
         tally(view)
     );
+    if let Some(message) = &view.aborted {
+        let _ = writeln!(out, "  it could not go on: {message}");
+    }
     for (id, task) in &view.tasks {
         match task.phase {
             TaskPhase::Running => {
@@ -69,6 +73,9 @@ pub fn status(view: &RunView, alive: bool, now: f64) -> String {
                 let since = task.started.map(|s| duration((now - s).max(0.0))).unwrap_or_default();
                 let what = if alive { "running" } else { "unfinished" };
                 let _ = writeln!(out, "  {what}  {id}  {since}{progress}");
+            }
+            TaskPhase::Delayed => {
+                let _ = writeln!(out, "  delayed  {id}: {}", task.message.as_deref().unwrap_or(""));
             }
             TaskPhase::Failed => {
                 let _ = writeln!(out, "  failed   {id}: {}", task.message.as_deref().unwrap_or(""));

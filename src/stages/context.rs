@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,9 @@ pub struct Job {
     pub timeout_s: Option<f64>,
     /// Path of the ONNX Runtime library, for kinds that need it.
     pub runtime: Option<PathBuf>,
+    /// The task's log, to which lines are appended.
+    #[serde(default)]
+    pub log: Option<PathBuf>,
 }
 
 /// What a stage tells while it works.
@@ -99,12 +103,44 @@ pub enum Report {
 pub struct Context<'a> {
     job: &'a Job,
     emit: &'a mut dyn FnMut(Report),
+    stop: &'a AtomicBool,
+    sole: bool,
+    programs: Option<u64>,
 }
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 impl<'a> Context<'a> {
     /// Wraps a job and the place its reports go to.
     pub fn new(job: &'a Job, emit: &'a mut dyn FnMut(Report)) -> Self {
-        Self { job, emit }
+        Self { job, emit, stop: &NEVER, sole: false, programs: None }
+    }
+
+    /// The same under a worker: `stop` is set when the job should end soon, and `sole` says that the process
+    /// does nothing else, so that all its children are the job's.
+    #[must_use]
+    pub fn under(self, stop: &'a AtomicBool, sole: bool) -> Self {
+        Self { stop, sole, ..self }
+    }
+
+    /// Whether the user wants an end; what is not finished soon will be ended.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether this process does nothing but the job.
+    pub fn is_sole(&self) -> bool {
+        self.sole
+    }
+
+    /// Takes note of the peak memory of a program that the stage ran, bytes.
+    pub fn program_peaked(&mut self, bytes: u64) {
+        self.programs = self.programs.max(Some(bytes));
+    }
+
+    /// The highest peak of programs that the stage ran, bytes.
+    pub fn peak_of_programs(&self) -> Option<u64> {
+        self.programs
     }
 
     /// The whole job.

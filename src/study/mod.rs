@@ -22,6 +22,7 @@ mod read;
 mod resources;
 mod scalar;
 mod schema;
+mod settings;
 mod shape;
 mod space;
 mod stage;
@@ -35,4 +36,6 @@ pub use model::{
     Axis, AxisPoint, DeviceKind, Phase, Point, Reference, Resources, Settings, StageDecl, Study,
 };
 pub use read::{LoadError, load, parse};
+pub use resources::size_in_bytes as size;
 pub use schema::schema;
+pub use settings::StageSettings;

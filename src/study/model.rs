@@ -12,7 +12,6 @@ use super::input::Input;
 use super::node::Content;
 use super::params::Params;
 use super::space::Tuples;
-use super::template::Scope;
 use crate::diag::Location;
 
 /// A study: axes and the stages that fan out over them.
@@ -204,9 +203,9 @@ impl Default for Resources {
 pub struct Settings {
     /// Parameters that enter the fingerprint: a mapping with sorted keys and normalised numbers,
     /// as written (the stage fills in defaults).
-    pub params: Value,
+    pub params: Arc<Value>,
     /// The kind's tuning parameters, which cannot change the result.
-    pub tuning: Value,
+    pub tuning: Arc<Value>,
     /// Slot → references, in the order of the file.
     pub inputs: BTreeMap<String, Vec<Reference>>,
 }
@@ -255,22 +254,6 @@ impl Study {
                 Point(axes.iter().zip(tuple).filter_map(pair).collect())
             })
             .collect()
-    }
-
-    /// Parameters and references of a stage at one of its points.
-    pub fn settings(&self, stage: &StageDecl, point: &Point) -> Settings {
-        let axes = self.axes_of(stage);
-        let values = axes
-            .iter()
-            .filter_map(|axis| {
-                let position = *axis.by_label.get(point.get(&axis.name)?)?;
-                Some((axis.name.as_str(), axis.points.get(position as usize)?))
-            })
-            .collect();
-        let scope = Scope { values, seed: self.seed };
-        let (params, tuning) = stage.params.split(&scope, stage.tuning);
-        let inputs = stage.inputs.iter().map(|input| (input.slot.clone(), input.resolve(&scope))).collect();
-        Settings { params, tuning, inputs }
     }
 
     /// The axes a stage goes over, in the study's order.

@@ -88,12 +88,30 @@ fn count(node: &Node, key: &str, least: u32, problems: &mut Problems) -> Option<
 fn size(node: &Node, key: &str, problems: &mut Problems) -> Option<u64> {
     let expected = "a size such as `512MiB`, `2GiB`, `6GB`";
     let bytes = quantity(node, key, SIZES, expected, problems)?.round();
-    // 2^53: beyond it a size is a slip of the keyboard, and no longer exact.
-    if (1.0..=9_007_199_254_740_992.0).contains(&bytes) {
+    if (1.0..=LARGEST).contains(&bytes) {
         return Some(bytes as u64);
     }
     problems.push(mismatch(node, &format!("`{key}`"), expected));
     None
+}
+
+/// A size written with its unit, in bytes: `512MiB`.
+pub fn size_in_bytes(text: &str) -> Option<u64> {
+    let (number, factor) = split(text.trim(), SIZES)?;
+    let bytes = (number * factor?).round();
+    (1.0..=LARGEST).contains(&bytes).then_some(bytes as u64)
+}
+
+/// 2^53: beyond it a size is a slip of the keyboard, and no longer exact.
+const LARGEST: f64 = 9_007_199_254_740_992.0;
+
+/// A positive number, and what its unit stands for, if it is one.
+fn split(written: &str, units: &[(&str, f64)]) -> Option<(f64, Option<f64>)> {
+    let digits = written.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.');
+    let unit = written[digits.len()..].trim_start();
+    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number = digits.parse::<f64>().ok().filter(|value| plain && *value > 0.0 && value.is_finite())?;
+    Some((number, units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor)))
 }
 
 /// A positive number with a unit.
@@ -118,13 +136,11 @@ fn quantity(
     };
     let digits = written.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.');
     let unit = written[digits.len()..].trim_start();
-    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
-    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let number = digits.parse::<f64>().ok().filter(|value| plain && *value > 0.0 && value.is_finite());
-    if let (Some(number), Some(factor)) = (number, factor) {
-        return Some(number * factor);
-    }
-    let near = if number.is_some() { nearest_unit(unit, units) } else { None };
+    let near = match split(written, units) {
+        Some((number, Some(factor))) => return Some(number * factor),
+        Some((_, None)) => nearest_unit(unit, units),
+        None => None,
+    };
     problems.push(match near {
         Some(near) => problem().hint(format!("did you mean `{digits}{near}`?")),
         None => problem(),

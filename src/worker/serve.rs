@@ -1,35 +1,66 @@
 //! Runs one job.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 
 use super::{FromWorker, Produced};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::digest::Digest;
+use crate::os;
 use crate::stages::{self, Context, Job, Report};
 
-/// Runs `job` and writes what happens to `out`. An error means that `out` itself is gone, that is, the
-/// orchestrator; the stage's own failure is a message.
-pub fn serve(job: &Job, out: &mut dyn Write) -> io::Result<()> {
+/// Runs `job` and writes what happens to `out`; `stop` is set when it should end soon. `sole` says that
+/// this process does nothing else, so that all its children are the job's. An error means that `out` itself
+/// is gone, that is, the orchestrator; the stage's own failure is a message.
+pub fn serve(job: &Job, out: &mut dyn Write, stop: &AtomicBool, sole: bool) -> io::Result<()> {
+    send(out, &FromWorker::Took)?;
+    let fresh = os::reset_peak_memory();
+    let mut log = open_log(job, sole);
     let mut broken = None;
-    let result = {
+    let (result, programs) = {
         let mut emit = |report: Report| {
-            if broken.is_none() {
+            if let (Some(line), Some(log)) = (log_line(&report), &mut log) {
+                // A log that cannot be written must not end the task.
+                let _ = writeln!(log, "{line}");
+            }
+            if broken.is_none() && !matches!(report, Report::Log { .. }) {
                 broken = send(out, &FromWorker::Report { report }).err();
             }
         };
-        run(job, &mut emit)
+        let mut context = Context::new(job, &mut emit).under(stop, sole);
+        (run(job, &mut context), context.peak_of_programs())
     };
     if let Some(error) = broken {
         return Err(error);
     }
+    // Where the peak cannot be reset it would be that of an earlier job.
+    let own = os::peak_memory().filter(|_| fresh);
+    let peak_memory = own.max(programs);
     let last = match result.and_then(|()| outputs(job)) {
-        Ok(outputs) => FromWorker::Finished { outputs, peak_memory: peak_memory() },
-        Err(error) => FromWorker::Failed { error },
+        Ok(outputs) => FromWorker::Finished { outputs, peak_memory },
+        Err(error) => FromWorker::Failed { error, peak_memory },
     };
     send(out, &last)
+}
+
+/// The task's log; whatever libraries print to standard error goes there, too.
+fn open_log(job: &Job, sole: bool) -> Option<File> {
+    let log = OpenOptions::new().append(true).create(true).open(job.log.as_ref()?).ok()?;
+    if sole {
+        let _ = os::redirect_stderr(&log);
+    }
+    Some(log)
+}
+
+fn log_line(report: &Report) -> Option<String> {
+    match report {
+        Report::Log { message } => Some(message.clone()),
+        Report::Warning { message } => Some(format!("warning: {message}")),
+        Report::Progress { .. } | Report::Measure { .. } => None,
+    }
 }
 
 fn send(out: &mut dyn Write, message: &FromWorker) -> io::Result<()> {
@@ -39,14 +70,14 @@ fn send(out: &mut dyn Write, message: &FromWorker) -> io::Result<()> {
     out.flush()
 }
 
-fn run(job: &Job, emit: &mut dyn FnMut(Report)) -> StageResult {
+fn run(job: &Job, context: &mut Context<'_>) -> StageResult {
     let stage = stages::find(&job.kind)
         .ok_or_else(|| StageError::new(FailureClass::Other, format!("no stage kind `{}`", job.kind)))?;
-    // One job a process, so the global pool is this job's own. It exists already only where tests run
-    // several jobs in one process; results never depend on the number of threads.
+    // A worker is given jobs of one number of threads only, so the global pool can be built once. It exists
+    // already where tests run jobs in their own process; results never depend on the number of threads.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(job.threads.max(1)).build_global();
     // A panic is a bug of ours; it must end this task only, with its message in the journal.
-    catch_unwind(AssertUnwindSafe(|| stage.run(&mut Context::new(job, emit)))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| stage.run(context))).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<String>()
             .cloned()
@@ -57,28 +88,19 @@ fn run(job: &Job, emit: &mut dyn FnMut(Report)) -> StageResult {
     })
 }
 
-/// Checks that every declared output is there, makes it durable, and hashes it.
+/// Checks that every declared output is there, and hashes it. The orchestrator makes it durable, together
+/// with those of other tasks.
 fn outputs(job: &Job) -> StageResult<BTreeMap<String, Produced>> {
     let mut produced = BTreeMap::new();
     for (name, file) in &job.outputs {
         let path = job.staging.join(file);
-        let open = File::open(&path)
+        let meta = std::fs::symlink_metadata(&path)
             .map_err(|e| StageError::check(format!("output `{name}` ({file}) was not written: {e}")))?;
-        let meta = open.metadata()?;
         if !meta.is_file() {
             return Err(StageError::check(format!("output `{name}` ({file}) is not a regular file")));
         }
-        open.sync_all()?;
         let digest = Digest::of_file(&path)?;
         produced.insert(name.clone(), Produced { digest, size: meta.len() });
     }
     Ok(produced)
-}
-
-/// `VmHWM` of this process; `None` where the system does not tell.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -21,7 +21,7 @@ fn points(study: &Study, stage: &str) -> Vec<String> {
 fn settings(study: &Study, stage: &str, point: &str) -> Settings {
     let stage = study.stage(stage).unwrap();
     let point = study.points(stage).into_iter().find(|p| p.to_string() == point).unwrap();
-    study.settings(stage, &point)
+    study.settings(stage).at(&point)
 }
 
 /// The points of the producer that a consumer's point gets from one slot.
@@ -29,7 +29,7 @@ fn producers(study: &Study, consumer: &str, point: &str, slot: &str) -> Vec<Stri
     let consumer = study.stage(consumer).unwrap();
     let point = study.points(consumer).into_iter().find(|p| p.to_string() == point).unwrap();
     let mut found = Vec::new();
-    for reference in &study.settings(consumer, &point).inputs[slot] {
+    for reference in &study.settings(consumer).at(&point).inputs[slot] {
         let Reference::Stage { stage, output, filter, .. } = reference else { panic!("{reference:?}") };
         let producer = study.stage(stage).unwrap();
         let points = study.points(producer);
@@ -60,16 +60,16 @@ fn points_are_the_projections_of_what_exclude_and_include_leave() {
 fn settings_have_placeholders_filled_and_point_parameters_merged() {
     let study = load("quickstart.yaml", &[]);
     assert_eq!(
-        settings(&study, "simulate", "dose=1e4").params,
+        *settings(&study, "simulate", "dose=1e4").params,
         json!({"photons": 10_000, "side": 32, "seed": 7, "object": {"kind": "grf", "length": 5}})
     );
     let sparse = settings(&study, "overlap", "dose=1e6,view=sparse,split=test");
-    assert_eq!(sparse.params, json!({"gridsize": 2, "s_img": 0.3}));
+    assert_eq!(*sparse.params, json!({"gridsize": 2, "s_img": 0.3}));
     let dense = settings(&study, "overlap", "dose=1e6,view=dense,split=test");
-    assert_eq!(dense.params, json!({"gridsize": 2, "s_img": 0.8}));
+    assert_eq!(*dense.params, json!({"gridsize": 2, "s_img": 0.8}));
     let train = settings(&study, "train", "model=Baseline");
-    assert_eq!(train.params, json!({"epochs": 3, "shuffle": true, "layers": [8, 16]}));
-    assert_eq!(train.tuning, json!({"chunk": 16}));
+    assert_eq!(*train.params, json!({"epochs": 3, "shuffle": true, "layers": [8, 16]}));
+    assert_eq!(*train.tuning, json!({"chunk": 16}));
     let ext = settings(&study, "ext", "");
     assert_eq!(ext.params["argv"], json!(["python3", "{inputs.script}", "--seed=7", "{outputs.result}"]));
     let Reference::File { path, .. } = &ext.inputs["script"][0] else { panic!() };
@@ -152,7 +152,7 @@ fn the_command_line_replaces_axes_parameters_and_the_seed() {
     // The command line wins over the stage's parameters and over those of points.
     for view in ["dense", "sparse"] {
         let point = format!("dose=1e6,view={view},split=test");
-        assert_eq!(settings(&study, "overlap", &point).params, json!({"gridsize": 2, "s_img": 0.5}));
+        assert_eq!(*settings(&study, "overlap", &point).params, json!({"gridsize": 2, "s_img": 0.5}));
     }
     // Points that remain keep their parameters.
     let study = load("quickstart.yaml", &["view=sparse", "dose=1e6", "simulate.object.kind=lines"]);

@@ -28,7 +28,7 @@ fn caption(plan: &Plan, index: usize, newline: &str) -> String {
     let task = &plan.tasks[index];
     let labels: Vec<String> = task.point.iter().map(|(a, l)| format!("{a}={l}")).collect();
     if labels.is_empty() {
-        task.stage.clone()
+        task.stage.to_string()
     } else {
         format!("{}{newline}{}", task.stage, labels.join(" "))
     }

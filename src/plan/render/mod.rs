@@ -37,7 +37,16 @@ fn json(plan: &Plan, outlook: &[Outlook]) -> String {
         #[serde(flatten)]
         task: &'a Task,
         waits_for: Vec<&'a str>,
-        outlook: &'a Outlook,
+        outlook: View<'a>,
+    }
+    /// The outlook with ids instead of indices.
+    #[derive(Serialize)]
+    #[serde(tag = "state", rename_all = "snake_case")]
+    enum View<'a> {
+        Cached,
+        Run { why: &'a [String] },
+        AwaitsUpstream { on: Vec<&'a str> },
+        NotSelected,
     }
     #[derive(Serialize)]
     struct Document<'a> {
@@ -51,7 +60,14 @@ fn json(plan: &Plan, outlook: &[Outlook]) -> String {
         .zip(outlook)
         .enumerate()
         .map(|(index, (task, outlook))| {
-            let waits_for = task.upstream().into_iter().map(|up| plan.tasks[up].id.as_str()).collect();
+            let ids = |tasks: &[usize]| tasks.iter().map(|up| &*plan.tasks[*up].id).collect();
+            let waits_for = ids(&task.upstream());
+            let outlook = match outlook {
+                Outlook::Cached => View::Cached,
+                Outlook::Run { why } => View::Run { why },
+                Outlook::AwaitsUpstream { on } => View::AwaitsUpstream { on: ids(on) },
+                Outlook::NotSelected => View::NotSelected,
+            };
             Line { index, task, waits_for, outlook }
         })
         .collect();

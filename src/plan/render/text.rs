@@ -1,5 +1,6 @@
 //! The plan as a list: what, why, in what order, with what.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::plan::{Outlook, Plan, Source, Task};
@@ -33,12 +34,13 @@ fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook:
             let _ = writeln!(out, "         why    {line}");
         }),
         Outlook::AwaitsUpstream { on } => {
-            let _ = writeln!(out, "         awaits {}", shorten(on));
+            let names: Vec<&str> = on.iter().map(|up| &*plan.tasks[*up].id).collect();
+            let _ = writeln!(out, "         awaits {}", shorten(&names));
         }
         Outlook::Cached | Outlook::NotSelected => {}
     }
-    for (slot, sources) in &task.inputs {
-        let names: Vec<String> = sources.iter().map(|s| source(plan, s)).collect();
+    for (slot, sources) in task.inputs.iter() {
+        let names: Vec<Cow<'_, str>> = sources.iter().map(|s| source(plan, s)).collect();
         if !names.is_empty() {
             let _ = writeln!(out, "         in     {slot}: {}", shorten(&names));
         }
@@ -58,17 +60,18 @@ fn state(outlook: &Outlook) -> &'static str {
     }
 }
 
-fn source(plan: &Plan, source: &Source) -> String {
+fn source<'a>(plan: &Plan, source: &'a Source) -> Cow<'a, str> {
     match source {
-        Source::Task { task, output } => format!("{} › {output}", plan.tasks[*task].id),
-        Source::File { path } => path.display().to_string(),
+        Source::Task { task, output } => format!("{} › {output}", plan.tasks[*task].id).into(),
+        Source::File { path } => path.to_string_lossy(),
     }
 }
 
-fn shorten(names: &[String]) -> String {
+fn shorten<T: AsRef<str>>(names: &[T]) -> String {
+    let join = |names: &[T]| names.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
     match names.len() {
-        n if n <= SHOWN => names.join(", "),
-        n => format!("{}, … ({n} in all)", names[..SHOWN - 1].join(", ")),
+        n if n <= SHOWN => join(names),
+        n => format!("{}, … ({n} in all)", join(&names[..SHOWN - 1])),
     }
 }
 

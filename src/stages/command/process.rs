@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::group::Group;
 use super::lines;
 use crate::diag::{FailureClass, StageError, StageResult};
+use crate::os;
 use crate::stages::{Context, oom};
 
 /// Time between SIGTERM and SIGKILL.
@@ -21,6 +22,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Only a process that left the group can hold its end up so long.
 const SILENCE: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(10);
+/// How often it is asked whether to stop.
+const LOOK: Duration = Duration::from_millis(100);
 /// Lines kept for the error message.
 const TAIL: usize = 20;
 /// Lines that may wait to be reported before the program has to wait, too.
@@ -73,13 +76,13 @@ enum Event {
     Line(String),
     /// The pipe ended.
     Closed,
-    Exited(io::Result<ExitStatus>),
+    Exited(io::Result<(ExitStatus, Option<u64>)>),
 }
 
 /// Runs the program to its end. An error means that it could not be started or watched.
 pub(super) fn run(cx: &mut Context<'_>, program: &Program) -> StageResult<Ended> {
     let kills = oom::kernel_kills();
-    let mut group = Group::new().map_err(|e| starting("/bin/sh", e))?;
+    let mut group = Group::new(cx.is_sole()).map_err(|e| starting("/bin/sh", e))?;
     let start = Instant::now();
     let (output, input) = io::pipe()?;
     // The command holds the pipe's writing end; it must be gone for the output to end.
@@ -88,13 +91,13 @@ pub(super) fn run(cx: &mut Context<'_>, program: &Program) -> StageResult<Ended>
     forward(output, sender.clone())?;
     // Signals go to the group, so the child itself can be given away to be waited for.
     spawn("wait for the program", move || {
-        let _ = sender.send(Event::Exited(child.wait()));
+        let _ = sender.send(Event::Exited(os::wait_with_peak(&mut child)));
     })?;
     let mut watch = Watch { tail: VecDeque::new(), evidence: None, open: true };
     // A limit beyond what the clock can tell is none.
     let deadline = program.limit.and_then(|limit| start.checked_add(limit));
     let (status, timed_out) = watch.until_exit(cx, &events, &mut group, deadline)?;
-    group.kill();
+    group.clear();
     watch.drain(cx, &events);
     let kernel_killed = matches!((kills, oom::kernel_kills()), (Some(before), Some(after)) if after > before);
     Ok(Ended { status, timed_out, tail: watch.tail, evidence: watch.evidence, kernel_killed })
@@ -127,16 +130,27 @@ impl Watch {
     ) -> StageResult<(ExitStatus, bool)> {
         let mut due = deadline;
         let mut timed_out = false;
+        let mut stopped = false;
         loop {
+            if cx.is_stopping() && !stopped {
+                cx.log("asked to stop: SIGTERM");
+                group.terminate();
+                stopped = true;
+            }
+            let look = Instant::now() + LOOK;
             let event = match due {
                 // A program that writes without pause must not hide that its time is over.
-                Some(due) if Instant::now() < due => events.recv_timeout(due - Instant::now()),
-                Some(_) => Err(RecvTimeoutError::Timeout),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) if due <= Instant::now() => Err(RecvTimeoutError::Timeout),
+                _ => events.recv_timeout(due.unwrap_or(look).min(look) - Instant::now()),
             };
             match event {
-                Ok(Event::Exited(status)) => return Ok((status?, timed_out)),
+                Ok(Event::Exited(ended)) => {
+                    let (status, peak) = ended?;
+                    peak.into_iter().for_each(|bytes| cx.program_peaked(bytes));
+                    return Ok((status, timed_out));
+                }
                 Ok(event) => self.take(cx, event),
+                Err(RecvTimeoutError::Timeout) if due.is_none_or(|due| Instant::now() < due) => {}
                 Err(RecvTimeoutError::Timeout) if !timed_out => {
                     cx.log("time is over: SIGTERM");
                     group.terminate();

@@ -70,6 +70,7 @@ impl Files {
             memory: None,
             timeout_s: None,
             runtime: None,
+            log: None,
         };
         let mut reports = Vec::new();
         let mut emit = |report| reports.push(report);

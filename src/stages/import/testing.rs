@@ -49,6 +49,7 @@ pub fn run(
         memory: None,
         timeout_s: None,
         runtime: None,
+        log: None,
     };
     let mut reports = Vec::new();
     stage.run(&mut Context::new(&job, &mut |report| reports.push(report)))?;

@@ -48,6 +48,7 @@ fn run(data: &Dataset, params: Value, seed: u64) -> StageResult<(Dataset, Value,
         memory: None,
         timeout_s: None,
         runtime: None,
+        log: None,
     };
     let mut reports = Vec::new();
     let mut emit = |report| reports.push(report);

@@ -53,6 +53,7 @@ fn job(params: Value, seed: u64, files: &[(&str, &Path)], staging: &Path) -> Job
         memory: None,
         timeout_s: None,
         runtime: None,
+        log: None,
     }
 }
 

@@ -1,0 +1,263 @@
+//! How a task ends: what its worker says, what is kept of it, what becomes of the tasks after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use super::dispatcher::Dispatcher;
+use super::process::unexpected_end;
+use super::starting::{Running, device_name};
+use super::{Change, TaskState};
+use crate::cache::{Deciding, Finished, Manifest, Miss, Origin, Publication, Published, StoreError, hash};
+use crate::diag::{FailureClass, StageError};
+use crate::events::{Event, OutputRecord};
+use crate::plan::Source;
+use crate::stages::Report;
+use crate::worker::{FromWorker, Produced};
+
+impl Dispatcher<'_, '_> {
+    pub(super) fn said(&mut self, worker: u64, said: FromWorker) -> Result<(), StoreError> {
+        match said {
+            FromWorker::Took => {
+                if let Some(running) = self.running.get_mut(&worker) {
+                    running.arrived = true;
+                }
+                Ok(())
+            }
+            FromWorker::Report { report } => self.report(worker, report),
+            FromWorker::Finished { outputs, peak_memory } => {
+                let Some(running) = self.take(worker, true, peak_memory) else { return Ok(()) };
+                // What was finished is kept even while stopping.
+                self.produced(&running, &outputs, peak_memory)
+            }
+            FromWorker::Failed { error, peak_memory } => {
+                let Some(running) = self.take(worker, false, peak_memory) else { return Ok(()) };
+                self.attempt_failed(running, error)
+            }
+        }
+    }
+
+    /// A worker process is gone; if it had a task, the task has failed.
+    pub(super) fn ended(
+        &mut self,
+        worker: u64,
+        status: &Result<ExitStatus, String>,
+    ) -> Result<(), StoreError> {
+        let Some(first) = self.pool.ended(worker) else { return Ok(()) };
+        let Some(running) = self.running.remove(&worker) else { return Ok(()) };
+        self.slots.release(running.task);
+        if !first.0 && !running.arrived && self.stopping.is_none() {
+            // It died idle, just when the job was on its way: not the job's fault.
+            self.set(running.task, Change::Retry);
+            self.set(running.task, Change::Due);
+            self.queue.push(running.task);
+            return Ok(());
+        }
+        let limit = self.plan.tasks[running.task].resources.time_s;
+        let error = unexpected_end(running.timed_out, status, limit);
+        self.attempt_failed(running, error)
+    }
+
+    /// Takes a task back from the worker that has answered.
+    fn take(&mut self, worker: u64, well: bool, peak_memory: Option<u64>) -> Option<Running> {
+        let running = self.running.remove(&worker)?;
+        self.pool.answered(worker, well, running.alone, peak_memory);
+        self.slots.release(running.task);
+        Some(running)
+    }
+
+    fn report(&mut self, worker: u64, report: Report) -> Result<(), StoreError> {
+        let Some(running) = self.running.get_mut(&worker) else { return Ok(()) };
+        let task = self.plan.tasks[running.task].id.to_string();
+        match report {
+            Report::Progress { done, total, unit, note } => {
+                self.book.write(Event::Progress { task, done, total, unit, note })
+            }
+            Report::Measure { name, value } => {
+                running.measured.insert(name.clone(), value.clone());
+                self.book.write(Event::Measured { task, name, value })
+            }
+            Report::Warning { message } => self.book.write(Event::Warned { task, message }),
+            // The worker wrote it to the log itself.
+            Report::Log { .. } => Ok(()),
+        }
+    }
+
+    /// Hands a finished task to the publisher.
+    fn produced(
+        &mut self,
+        running: &Running,
+        produced: &BTreeMap<String, Produced>,
+        peak_memory: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let index = running.task;
+        let Some(miss) = self.misses.remove(&index) else { return Ok(()) };
+        if let Some(changed) = self.changed_input(index, &miss) {
+            let message = format!("{} changed while the task was reading it", changed.display());
+            let error = StageError::input(message).hint("run again when nobody writes to it");
+            let seconds = running.began.elapsed().as_secs_f64();
+            return self.fail(index, error, seconds, Some(running.log.clone()));
+        }
+        let task = &self.plan.tasks[index];
+        let record = |(name, output): (&String, &Produced)| {
+            let file = task.outputs.get(name)?.clone();
+            Some((name.clone(), OutputRecord { file, digest: output.digest, size: output.size }))
+        };
+        let outputs: BTreeMap<String, OutputRecord> = produced.iter().filter_map(record).collect();
+        let held = outputs.values().map(|o| o.digest).filter(|d| self.store.holds(d)).collect();
+        let manifest = Manifest {
+            format: Manifest::FORMAT,
+            study: self.plan.study.clone(),
+            run: self.run.to_owned(),
+            task: task.id.to_string(),
+            fingerprint: self.deciding().fingerprint(index, &self.known, &miss.files).into_owned(),
+            sources: self.sources(index),
+            outputs,
+            measured: running.measured.clone(),
+            started: running.started,
+            seconds: running.began.elapsed().as_secs_f64(),
+            attempt: running.attempt,
+            peak_memory,
+            host: self.options.host.clone(),
+            device: device_name(running.device),
+            threads: running.threads,
+            phasegraph: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let folder = self.layout.results().join(&task.folder);
+        let staging = running.staging.clone();
+        self.set(index, Change::Produce);
+        self.publishing += 1;
+        self.publisher.publish(Publication { task: index, staging, folder, manifest, held });
+        Ok(())
+    }
+
+    fn deciding(&self) -> Deciding<'_> {
+        Deciding {
+            plan: self.plan,
+            layout: self.layout,
+            history: &self.history,
+            around: &self.options.around,
+        }
+    }
+
+    /// An input file that is no longer what was hashed: its result belongs to no fingerprint.
+    fn changed_input(&mut self, index: usize, miss: &Miss) -> Option<PathBuf> {
+        let files = self.plan.tasks[index].inputs.sources().filter_map(|source| match source {
+            Source::File { path } => Some(self.plan.base.join(path)),
+            Source::Task { .. } => None,
+        });
+        let mut changed = files.zip(&miss.files).filter(|(path, digest)| match self.store.input(path) {
+            Ok(Some(now)) => now != **digest,
+            // Touched: its content decides.
+            Ok(None) => !hash(path).is_ok_and(|now| now.digest == **digest),
+            Err(_) => true,
+        });
+        changed.next().map(|(path, _)| path)
+    }
+
+    fn sources(&self, index: usize) -> BTreeMap<String, Vec<Origin>> {
+        let origin = |source: &Source| match source {
+            Source::File { path } => Origin::File { path: self.plan.base.join(path) },
+            Source::Task { task, output } => Origin::Task {
+                task: self.plan.tasks[*task].id.to_string(),
+                fingerprint: self.known.get(*task).map_or(crate::io::digest::Digest::NONE, |k| k.fingerprint),
+                output: output.to_string(),
+            },
+        };
+        let inputs = self.plan.tasks[index].inputs.iter();
+        inputs.map(|(slot, all)| (slot.to_owned(), all.iter().map(origin).collect())).collect()
+    }
+
+    pub(super) fn published(&mut self, published: Vec<Published>) -> Result<(), StoreError> {
+        for one in published {
+            let Published { task: index, fingerprint, outputs, shown, manifest } = one;
+            self.publishing -= 1;
+            self.store.learn_action(fingerprint, outputs.clone(), shown);
+            let finished = Finished { fingerprint, outputs };
+            self.remember(index, &finished, Some(manifest.seconds))?;
+            self.set(index, Change::Finish);
+            self.book.write(Event::TaskSucceeded {
+                task: manifest.task,
+                fingerprint,
+                seconds: manifest.seconds,
+                peak_memory: manifest.peak_memory,
+                outputs: manifest.outputs,
+            })?;
+            self.done(index, finished);
+        }
+        self.store.flush();
+        let file = self.layout.history();
+        self.history.flush().map_err(StoreError::io("write", &file))
+    }
+
+    /// An attempt has failed: once more, if the stage's policy says so, else the task has failed.
+    fn attempt_failed(&mut self, running: Running, error: StageError) -> Result<(), StoreError> {
+        let index = running.task;
+        // Best effort: the next run clears staging anyway.
+        let _ = std::fs::remove_dir_all(&running.staging);
+        if self.stopping.is_some() {
+            return self.cancel(index);
+        }
+        let seconds = running.began.elapsed().as_secs_f64();
+        let before = self.attempts.entry(index).or_default();
+        before.push(error.class);
+        let Some(wait) = retry_after(before) else {
+            return self.fail(index, error, seconds, Some(running.log));
+        };
+        self.set(index, Change::Retry);
+        self.delayed.insert((Instant::now() + wait, index));
+        self.book.write(Event::TaskRetried {
+            task: self.name(index),
+            attempt: running.attempt,
+            class: error.class,
+            message: error.message,
+            seconds,
+            wait: wait.as_secs_f64(),
+            log: running.log,
+        })
+    }
+
+    /// Fails a task and blocks everything that needs it.
+    pub(super) fn fail(
+        &mut self,
+        index: usize,
+        error: StageError,
+        seconds: f64,
+        log: Option<PathBuf>,
+    ) -> Result<(), StoreError> {
+        if self.state(index) == TaskState::Ready {
+            self.queue.remove(index);
+        }
+        self.misses.remove(&index);
+        self.set(index, Change::Fail);
+        self.failed += 1;
+        self.runtime_missing |= error.class == FailureClass::Runtime;
+        let task = self.name(index);
+        self.book.write(Event::TaskFailed {
+            task: task.clone(),
+            class: error.class,
+            message: error.message,
+            hint: error.hint,
+            seconds,
+            log,
+        })?;
+        let mut blocked = BTreeSet::new();
+        let mut reached = vec![index];
+        while let Some(from) = reached.pop() {
+            reached.extend(self.downstream[from].iter().filter(|next| blocked.insert(**next)));
+        }
+        for next in blocked {
+            if self.options.selected.contains(&next) && self.state(next) == TaskState::Waiting {
+                self.set(next, Change::Block);
+                self.book.write(Event::TaskBlocked { task: self.name(next), by: task.clone() })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When to try again after these failures.
+fn retry_after(_: &[FailureClass]) -> Option<Duration> {
+    None
+}

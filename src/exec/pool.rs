@@ -1,0 +1,111 @@
+//! Workers, kept between jobs: a tiny stage must not pay for the start of a process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::sync::mpsc::Sender;
+
+use super::inbox::Message;
+use super::process::Worker;
+use crate::stages::{Device, Job};
+use crate::worker::ToWorker;
+
+/// A worker that used more memory than this is not kept: what it has not given back would be counted to the
+/// next job.
+const LEAN: u64 = 256 << 20;
+
+#[derive(Debug)]
+struct Member {
+    worker: Worker,
+    threads: usize,
+    /// `None` while it is idle.
+    task: Option<usize>,
+    /// Jobs given to it so far.
+    jobs: usize,
+}
+
+/// Workers by their names.
+#[derive(Debug)]
+pub(super) struct Pool {
+    command: Vec<OsString>,
+    inbox: Sender<Message>,
+    members: BTreeMap<u64, Member>,
+    next: u64,
+}
+
+impl Pool {
+    /// Workers are started by `command`, and speak to `inbox`.
+    pub(super) fn new(command: Vec<OsString>, inbox: Sender<Message>) -> Self {
+        Self { command, inbox, members: BTreeMap::new(), next: 0 }
+    }
+
+    /// Gives a job to a worker, which answers under the name returned. A job that needs ONNX Runtime or a
+    /// GPU gets a fresh process, because libraries keep memory, and settings, for as long as they live.
+    pub(super) fn give(&mut self, job: Job, task: usize) -> io::Result<(u64, u32)> {
+        let alone = is_alone(&job);
+        let idle = |m: &Member| m.task.is_none();
+        let fit = |m: &Member| idle(m) && m.threads == job.threads && !alone;
+        let name = match self.members.iter().find(|(_, m)| fit(m)) {
+            Some((name, _)) => *name,
+            None => {
+                // One idle worker of another kind makes room: it would only hold memory.
+                if let Some(other) = self.members.iter().find(|(_, m)| idle(m)).map(|(name, _)| *name) {
+                    self.members.remove(&other);
+                }
+                self.start(job.threads)?
+            }
+        };
+        let Some(member) = self.members.get_mut(&name) else { return Err(io::Error::other("no worker")) };
+        member.task = Some(task);
+        member.jobs += 1;
+        member.worker.send(&ToWorker::Run(Box::new(job)))?;
+        Ok((name, member.worker.number()))
+    }
+
+    fn start(&mut self, threads: usize) -> io::Result<u64> {
+        let name = self.next;
+        self.next += 1;
+        let worker = Worker::start(&self.command, name, self.inbox.clone())?;
+        self.members.insert(name, Member { worker, threads, task: None, jobs: 0 });
+        Ok(name)
+    }
+
+    /// A worker has answered: it is kept for the next job, if it can be.
+    pub(super) fn answered(&mut self, worker: u64, well: bool, alone: bool, peak_memory: Option<u64>) {
+        let lean = peak_memory.is_none_or(|bytes| bytes <= LEAN);
+        match self.members.get_mut(&worker) {
+            Some(member) if well && lean && !alone => member.task = None,
+            _ => drop(self.members.remove(&worker)),
+        }
+    }
+
+    /// A worker has ended. If it had a task, says whether that was its first.
+    pub(super) fn ended(&mut self, worker: u64) -> Option<First> {
+        let member = self.members.remove(&worker)?;
+        member.task.map(|_| First(member.jobs == 1))
+    }
+
+    /// Asks a worker to end its job soon.
+    pub(super) fn stop(&mut self, worker: u64) {
+        if let Some(member) = self.members.get_mut(&worker) {
+            // One that cannot be told will be ended when the grace period is over.
+            let _ = member.worker.send(&ToWorker::Stop);
+        }
+    }
+
+    /// Ends a worker and all its processes now.
+    pub(super) fn kill(&self, worker: u64) {
+        if let Some(member) = self.members.get(&worker) {
+            member.worker.kill();
+        }
+    }
+}
+
+/// Whether a task was the first of its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct First(pub(super) bool);
+
+/// Whether a job gets a process of its own.
+pub(super) fn is_alone(job: &Job) -> bool {
+    job.runtime.is_some() || job.device != Device::Cpu
+}

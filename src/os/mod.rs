@@ -1,0 +1,11 @@
+//! What the operating system is asked directly: processes, signals, memory, the host's name. The only home
+//! of nix.
+
+mod memory;
+mod process;
+
+pub use memory::{peak_memory, reset_peak_memory};
+pub use process::{
+    adopt_orphans, end_children, end_own_group, host, kill_group, redirect_stderr, signal_name,
+    terminate_group, wait_unreaped, wait_with_peak,
+};
