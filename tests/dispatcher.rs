@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use phasegraph::cache::{Layout, Surroundings};
+use phasegraph::cache::{Layout, Memory, Surroundings};
 use phasegraph::diag::{FailureClass, StageError};
 use phasegraph::events::{Event, Listener, Outcome, Record, RunView};
 use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary, TaskState};
@@ -87,11 +87,18 @@ impl Trial {
             around: Surroundings::default(),
             runtime: Arc::new(|| Err(StageError::new(FailureClass::Runtime, "none"))),
             grace: self.grace,
-            afresh: false,
         };
         let layout = Layout::new(self.folder.path(), "test");
         let mut heard = Heard::default();
-        let summary = exec::run(&self.plan, &layout, &options, &mut heard, started).unwrap();
+        let summary = exec::run(
+            &self.plan,
+            &layout,
+            &options,
+            Memory::load(&layout, false).unwrap(),
+            &mut heard,
+            started,
+        )
+        .unwrap();
         (summary, heard.0)
     }
 }

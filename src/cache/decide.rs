@@ -1,9 +1,11 @@
 //! Whether a task must run, and why. Needs the contents of its inputs, so it is asked when they are known.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use super::{
     Change, Contents, FINGERPRINT_VERSION, Fingerprint, Finished, History, InputDigest, Known, Layout,
@@ -99,6 +101,8 @@ pub enum Decision {
         finished: Finished,
         /// Whether all is in the results folder.
         shown: bool,
+        /// Whether it took opening the manifest to know.
+        from_manifest: bool,
     },
     /// It must run.
     Run(Miss),
@@ -120,22 +124,50 @@ pub struct Deciding<'a> {
 }
 
 impl<'a> Deciding<'a> {
-    /// Decides on a task whose producers are all in `known`.
-    pub fn decide(
+    /// Decides on several tasks whose producers are all in `known`, on several threads where that pays.
+    pub fn decide_all(
+        &self,
+        tasks: &[usize],
+        known: &Known,
+        store: &Store,
+        forced: &BTreeSet<usize>,
+    ) -> Vec<Result<Decision, StoreError>> {
+        let files = self.look_at_files(tasks, store);
+        let decide = |index: &usize| self.decide(*index, known, store, &files, forced.contains(index));
+        match tasks.len() {
+            0..FEW => tasks.iter().map(decide).collect(),
+            _ => tasks.par_iter().with_min_len(FEW / 2).map(decide).collect(),
+        }
+    }
+
+    /// Digests of the files that tasks read, as far as they need not be hashed first. Thousands of tasks may
+    /// read one file, which is looked at once.
+    fn look_at_files(&self, tasks: &[usize], store: &Store) -> Looked<'a> {
+        let mut looked = Looked::new();
+        for source in tasks.iter().flat_map(|index| self.plan.tasks[*index].inputs.sources()) {
+            if let Source::File { path } = source {
+                looked.entry(&**path).or_insert_with(|| store.input(&self.plan.base.join(path)));
+            }
+        }
+        looked
+    }
+
+    fn decide(
         &self,
         index: usize,
         known: &Known,
-        store: &mut Store,
+        store: &Store,
+        looked: &Looked<'_>,
         force: bool,
     ) -> Result<Decision, StoreError> {
         let mut files = Vec::new();
         let mut wanted = Vec::new();
         for source in self.plan.tasks[index].inputs.sources() {
             if let Source::File { path } = source {
-                let path = self.plan.base.join(path);
-                match store.input(&path)? {
-                    Some(digest) => files.push(digest),
-                    None => wanted.push(ToHash::Input(path)),
+                match looked.get(&**path) {
+                    Some(Err(error)) => return Err(error.clone()),
+                    Some(Ok(Some(digest))) => files.push(*digest),
+                    Some(Ok(None)) | None => wanted.push(ToHash::Input(self.plan.base.join(path))),
                 }
             }
         }
@@ -146,11 +178,11 @@ impl<'a> Deciding<'a> {
         let digest = fingerprint.digest();
         let why = if force {
             Why::Forced
-        } else if let Some(outputs) = store.lookup(&digest)? {
+        } else if let Some((outputs, from_manifest)) = store.lookup(&digest)? {
             match self.presence(index, &outputs, store)? {
                 Found::All { shown } => {
                     let finished = Finished { fingerprint: digest, outputs };
-                    return Ok(Decision::Cached { finished, shown });
+                    return Ok(Decision::Cached { finished, shown, from_manifest });
                 }
                 Found::Unsure(objects) => return Ok(Decision::Hash(objects)),
                 Found::Lost(output) => Why::OutputLost(output),
@@ -238,6 +270,12 @@ impl<'a> Deciding<'a> {
         }
     }
 }
+
+/// Files as the plan names them, with their digests where those are known.
+type Looked<'a> = BTreeMap<&'a Path, Result<Option<Digest>, StoreError>>;
+
+/// Fewer decisions than this are made on one thread.
+const FEW: usize = 128;
 
 /// Stands for a digest that a caller failed to provide: no content has it, so nothing is found under it.
 const NOTHING: Digest = Digest::NONE;

@@ -55,11 +55,6 @@ impl Index {
         self.known.insert(fingerprint, outputs);
     }
 
-    /// Forgets an entry in memory; its manifest is gone or was found wrong.
-    pub(super) fn forget(&mut self, fingerprint: &Digest) {
-        self.known.remove(fingerprint);
-    }
-
     pub(super) fn flush(&mut self) {
         let _ = self.file.flush();
     }

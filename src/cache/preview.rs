@@ -20,42 +20,49 @@ impl Deciding<'_> {
         let tasks = &self.plan.tasks;
         let mut known = Known::new(tasks.len());
         let mut outlook = vec![Outlook::NotSelected; tasks.len()];
-        let mut left: Vec<usize> = selected.iter().copied().collect();
-        // A pass over the plan decides what it can; files to hash are gathered and hashed together, in
-        // parallel, before the next pass looks at what waited for them.
-        while !left.is_empty() {
+        let downstream = self.plan.downstream();
+        let mut missing: Vec<usize> = tasks.iter().map(|t| t.upstream().len()).collect();
+        let mut wave: Vec<usize> = selected.iter().copied().filter(|i| missing[*i] == 0).collect();
+        // A wave holds tasks whose producers are all cached; files to hash are gathered and hashed together
+        // before their tasks come round again.
+        while !wave.is_empty() {
+            let decisions = self.decide_all(&wave, &known, store, forced);
+            let mut next = Vec::new();
             let mut wanted = BTreeSet::new();
-            let mut again = Vec::new();
-            let mut waiting = BTreeSet::new();
-            for index in left {
-                let upstream = tasks[index].upstream();
-                if upstream.iter().any(|up| waiting.contains(up)) {
-                    waiting.insert(index);
-                    again.push(index);
-                    continue;
-                }
-                let awaits: Vec<usize> = upstream.into_iter().filter(|up| known.get(*up).is_none()).collect();
-                if !awaits.is_empty() {
-                    outlook[index] = Outlook::AwaitsUpstream { on: awaits };
-                    continue;
-                }
-                match self.decide(index, &known, store, forced.contains(&index))? {
-                    Decision::Cached { finished, .. } => {
+            for (index, decision) in wave.into_iter().zip(decisions) {
+                match decision? {
+                    Decision::Cached { finished, from_manifest, .. } => {
+                        if from_manifest {
+                            store.learn_manifest(finished.fingerprint, finished.outputs.clone());
+                        }
                         known.insert(index, finished);
                         outlook[index] = Outlook::Cached;
+                        for &after in &downstream[index] {
+                            missing[after] -= 1;
+                            if missing[after] == 0 && selected.contains(&after) {
+                                next.push(after);
+                            }
+                        }
                     }
                     Decision::Run(Miss { why, .. }) => outlook[index] = Outlook::Run { why: why.lines() },
                     Decision::Hash(files) => {
                         wanted.extend(files);
-                        waiting.insert(index);
-                        again.push(index);
+                        next.push(index);
                     }
                 }
             }
             hash_all(wanted, store)?;
-            left = again;
+            wave = next;
         }
         store.flush();
+        // Whatever was not reached waits for a task that will run, or for one that waits itself.
+        for &index in selected {
+            if outlook[index] != Outlook::NotSelected {
+                continue;
+            }
+            let on = tasks[index].upstream().into_iter().filter(|up| known.get(*up).is_none()).collect();
+            outlook[index] = Outlook::AwaitsUpstream { on };
+        }
         Ok(outlook)
     }
 }

@@ -144,15 +144,18 @@ impl Store {
         }
     }
 
-    /// Contents of the outputs under a fingerprint, in the order of their names.
-    pub fn lookup(&mut self, fingerprint: &Digest) -> Result<Option<Contents>, StoreError> {
+    /// Contents of the outputs under a fingerprint, in the order of their names, and whether it took opening
+    /// the manifest: then the index should learn them.
+    pub fn lookup(&self, fingerprint: &Digest) -> Result<Option<(Contents, bool)>, StoreError> {
         if let Some(contents) = self.index.get(fingerprint) {
-            return Ok(Some(contents.clone()));
+            return Ok(Some((contents.clone(), false)));
         }
-        let Some(manifest) = self.manifest(fingerprint)? else { return Ok(None) };
-        let contents: Contents = contents(&manifest);
-        self.index.insert(*fingerprint, contents.clone());
-        Ok(Some(contents))
+        Ok(self.manifest(fingerprint)?.map(|manifest| (contents(&manifest), true)))
+    }
+
+    /// Takes note of what a manifest said, so that it need not be opened again.
+    pub fn learn_manifest(&mut self, fingerprint: Digest, outputs: Contents) {
+        self.index.insert(fingerprint, outputs);
     }
 
     /// The manifest of a fingerprint, if there is one that can be read. A damaged manifest counts as
@@ -225,11 +228,6 @@ impl Store {
         if let Some((path, copy)) = shown.copy {
             self.stat.record_copy(&path, copy);
         }
-    }
-
-    /// Forgets what the index says about a fingerprint.
-    pub fn forget(&mut self, fingerprint: &Digest) {
-        self.index.forget(fingerprint);
     }
 
     /// Makes outputs appear in a results folder, beside the record of how they were made.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use phasegraph::cache::{Deciding, History, Layout, Store, StoreError, Surroundings};
+use phasegraph::cache::{Deciding, Layout, Memory, Surroundings};
 use phasegraph::diag::nearest;
 use phasegraph::events::{Record, RunView, read};
 use phasegraph::kind::Catalog;
 use phasegraph::plan::{Outlook, Plan, Selection, expand};
-use phasegraph::{runtime, stages, study};
+use phasegraph::study::{self, Study};
+use phasegraph::{runtime, stages};
 
 use super::args::{SelectArgs, StudyArgs};
 use super::failure::Failure;
@@ -32,16 +33,33 @@ pub struct Selected {
 pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
     let catalog: Catalog = stages::catalog();
     let study = study::load(&args.study, &catalog, &args.sets)?;
-    let plan = expand(&study, &catalog)?;
+    let layout = layout(args, &study)?;
+    Ok(Loaded { plan: plan(&study, &catalog)?, layout })
+}
+
+/// The same with what is remembered of earlier runs, read meanwhile. `afresh` trusts no record of what was
+/// hashed in the past.
+pub fn load_with_memory(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
+    let catalog: Catalog = stages::catalog();
+    let study = study::load(&args.study, &catalog, &args.sets)?;
+    let layout = layout(args, &study)?;
+    let (plan, memory) = rayon::join(|| plan(&study, &catalog), || Memory::load(&layout, afresh));
+    Ok((Loaded { plan: plan?, layout }, memory?))
+}
+
+fn layout(args: &StudyArgs, study: &Study) -> Result<Layout, Failure> {
     let root = args.dir.clone().unwrap_or_else(|| study.dir.join("phasegraph-out"));
     // Workers run in other folders, so paths handed to them must not depend on the current one.
-    let root = std::path::absolute(&root).map_err(|source| Failure::Read { path: root, source })?;
-    let plan = Plan {
-        base: std::path::absolute(&plan.base)
-            .map_err(|source| Failure::Read { path: plan.base.clone(), source })?,
-        ..plan
-    };
-    Ok(Loaded { layout: Layout::new(root, &plan.study), plan })
+    Ok(Layout::new(absolute(&root)?, &study.name))
+}
+
+fn plan(study: &Study, catalog: &Catalog) -> Result<Plan, Failure> {
+    let plan = expand(study, catalog)?;
+    Ok(Plan { base: absolute(&plan.base)?, ..plan })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|source| Failure::Read { path: path.to_owned(), source })
 }
 
 pub fn select(plan: &Plan, args: &SelectArgs) -> Result<Selected, Failure> {
@@ -63,16 +81,13 @@ pub fn around(plan: &Plan, search: &runtime::Search) -> Result<Surroundings, Fai
     Ok(Surroundings { env: surroundings::named_variables(plan), runtime })
 }
 
-/// What a run would do now. `afresh` trusts no record of what was hashed in the past.
-pub fn outlook(loaded: &Loaded, selected: &Selected, afresh: bool) -> Result<Vec<Outlook>, Failure> {
-    let file = loaded.layout.history();
-    let (store, history) =
-        rayon::join(|| Store::open(loaded.layout.store(), afresh), || History::load(&file));
-    let history = history.map_err(StoreError::io("read", &file))?;
+/// What a run would do now.
+pub fn outlook(loaded: &Loaded, memory: Memory, selected: &Selected) -> Result<Vec<Outlook>, Failure> {
     let around = around(&loaded.plan, &surroundings::search(true))?;
+    let Memory { mut store, history } = memory;
     let deciding =
         Deciding { plan: &loaded.plan, layout: &loaded.layout, history: &history, around: &around };
-    Ok(deciding.preview(&selected.tasks, &selected.forced, &mut store?)?)
+    Ok(deciding.preview(&selected.tasks, &selected.forced, &mut store)?)
 }
 
 /// The task of that name.

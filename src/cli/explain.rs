@@ -8,14 +8,14 @@ use phasegraph::plan::Outlook;
 use serde_json::json;
 
 use super::args::Explain;
-use super::common::{Selected, json as to_json, load, outlook, print, task};
+use super::common::{Selected, json as to_json, load_with_memory, outlook, print, task};
 use super::failure::Failure;
 
 pub fn run(args: &Explain) -> Result<u8, Failure> {
-    let loaded = load(&args.study)?;
+    let (loaded, memory) = load_with_memory(&args.study, false)?;
     let index = task(&loaded.plan, &args.task)?;
     let tasks = loaded.plan.with_upstream(&BTreeSet::from([index]));
-    let outlook = outlook(&loaded, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() }, false)?;
+    let outlook = outlook(&loaded, memory, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() })?;
     let id = &loaded.plan.tasks[index].id;
     // What a waiting task depends on: the tasks before it that will run for a reason of their own.
     let causes: Vec<(&str, &[String])> = tasks

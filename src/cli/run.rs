@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use phasegraph::cache::Memory;
 use phasegraph::diag::exit;
 use phasegraph::events::{Listener, Outcome, Record, RunView};
 use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary};
@@ -11,7 +12,7 @@ use phasegraph::report::{Plain, tally};
 use phasegraph::{os, runtime};
 
 use super::args::Run;
-use super::common::{Loaded, around, json, last_view, load, print, select, short};
+use super::common::{Loaded, around, json, last_view, load_with_memory, print, select, short};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{finale, surroundings};
@@ -21,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Says how the last run ended, then runs: the cache knows what is left to do.
 pub fn resume(args: &Run) -> Result<u8, Failure> {
-    let loaded = load(&args.study)?;
+    let (loaded, memory) = load_with_memory(&args.study, args.verify)?;
     let last = last_view(&loaded.layout, &loaded.plan.study)?;
     let ended = match last.outcome {
         Some(outcome) => format!("{outcome:?}").to_lowercase(),
@@ -30,14 +31,18 @@ pub fn resume(args: &Run) -> Result<u8, Failure> {
     if !args.quiet && !args.json {
         print(&format!("run {} {ended}: {}\n", last.run, tally(&last)))?;
     }
-    go(&loaded, args)
+    go(&loaded, memory, args)
 }
 
 pub fn run(args: &Run) -> Result<u8, Failure> {
-    go(&load(&args.study)?, args)
+    let (loaded, memory) = load_with_memory(&args.study, args.verify)?;
+    let ended = go(&loaded, memory, args);
+    // The process ends here; taking a plan of a hundred thousand tasks apart first would only take time.
+    std::mem::forget(loaded);
+    ended
 }
 
-fn go(loaded: &Loaded, args: &Run) -> Result<u8, Failure> {
+fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
     let selected = select(&loaded.plan, &args.select)?;
     let search = surroundings::search(args.offline);
     let program = surroundings::program()
@@ -61,10 +66,9 @@ fn go(loaded: &Loaded, args: &Run) -> Result<u8, Failure> {
             found.map(|f| f.path).map_err(Into::into)
         }),
         grace: GRACE,
-        afresh: args.verify,
     };
     let mut screen = screen;
-    let ended = exec::run(&loaded.plan, &loaded.layout, &options, &mut screen, interrupt_on_signals);
+    let ended = exec::run(&loaded.plan, &loaded.layout, &options, memory, &mut screen, interrupt_on_signals);
     screen.close();
     let summary = ended?;
     tell(loaded, args, &summary)

@@ -173,6 +173,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let states = self.states.iter().enumerate();
         let states = states.map(|(i, state)| selected.contains(&i).then_some(*state)).collect();
         let (run, runtime_missing) = (self.run.to_owned(), self.runtime_missing);
+        // Giving back the memory of a hundred thousand entries takes its time, and nobody waits for it.
+        let memory = (self.store, self.history, self.known, self.downstream, self.queue);
+        std::thread::spawn(move || drop(memory));
         // The rest is known to the caller.
         Ok(Summary { run, outcome, states, runtime_missing, seconds: 0.0, view: RunView::default() })
     }
@@ -205,32 +208,50 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         self.book.write(Event::TaskCancelled { task: self.name(index) })
     }
 
+    /// Decides on tasks whose inputs are known, and on those that become so by that.
     fn decide_all(&mut self) -> Result<(), StoreError> {
-        while let Some(index) = self.undecided.pop_front() {
-            if self.is_draining() {
-                return Ok(());
-            }
-            let force = self.options.forced.contains(&index);
-            let deciding = Deciding {
-                plan: self.plan,
-                layout: self.layout,
-                history: &self.history,
-                around: &self.options.around,
-            };
-            match deciding.decide(index, &self.known, &mut self.store, force) {
-                Ok(Decision::Cached { finished, shown }) => self.take_from_store(index, finished, shown)?,
-                Ok(Decision::Run(miss)) => {
-                    self.set(index, Change::Miss);
-                    self.misses.insert(index, miss);
-                    self.queue.push(index);
-                }
-                Ok(Decision::Hash(files)) => self.hash(index, files),
-                // A newer store is everyone's problem, an input file that of this one task.
-                Err(error @ StoreError::Newer { .. }) => return Err(error),
-                Err(error) => self.fail(index, StageError::input(error.to_string()), 0.0, None)?,
+        while !self.undecided.is_empty() && !self.is_draining() {
+            let batch: Vec<usize> = self.undecided.drain(..).collect();
+            let forced = &self.options.forced;
+            let decisions = self.deciding().decide_all(&batch, &self.known, &self.store, forced);
+            for (index, decision) in batch.into_iter().zip(decisions) {
+                self.decided(index, decision)?;
             }
         }
         Ok(())
+    }
+
+    fn decided(&mut self, index: usize, decision: Result<Decision, StoreError>) -> Result<(), StoreError> {
+        match decision {
+            Ok(Decision::Cached { finished, shown, from_manifest }) => {
+                if from_manifest {
+                    self.store.learn_manifest(finished.fingerprint, finished.outputs.clone());
+                }
+                self.take_from_store(index, finished, shown)
+            }
+            Ok(Decision::Run(miss)) => {
+                self.set(index, Change::Miss);
+                self.misses.insert(index, miss);
+                self.queue.push(index);
+                Ok(())
+            }
+            Ok(Decision::Hash(files)) => {
+                self.hash(index, files);
+                Ok(())
+            }
+            // A newer store is everyone's problem, an input file that of this one task.
+            Err(error @ StoreError::Newer { .. }) => Err(error),
+            Err(error) => self.fail(index, StageError::input(error.to_string()), 0.0, None),
+        }
+    }
+
+    pub(super) fn deciding(&self) -> Deciding<'_> {
+        Deciding {
+            plan: self.plan,
+            layout: self.layout,
+            history: &self.history,
+            around: &self.options.around,
+        }
     }
 
     /// Hashes files elsewhere; the task is decided on again when all are done.

@@ -9,7 +9,7 @@ use super::dispatcher::Dispatcher;
 use super::process::unexpected_end;
 use super::starting::{Running, device_name};
 use super::{Change, TaskState};
-use crate::cache::{Deciding, Finished, Manifest, Miss, Origin, Publication, Published, StoreError, hash};
+use crate::cache::{Finished, Manifest, Miss, Origin, Publication, Published, StoreError, hash};
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, OutputRecord};
 use crate::plan::Source;
@@ -130,15 +130,6 @@ impl Dispatcher<'_, '_> {
         self.publishing += 1;
         self.publisher.publish(Publication { task: index, staging, folder, manifest, held });
         Ok(())
-    }
-
-    fn deciding(&self) -> Deciding<'_> {
-        Deciding {
-            plan: self.plan,
-            layout: self.layout,
-            history: &self.history,
-            around: &self.options.around,
-        }
     }
 
     /// An input file that is no longer what was hashed: its result belongs to no fingerprint.

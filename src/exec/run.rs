@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::dispatcher::Dispatcher;
 use super::{Capacity, Handle, LockError, RunLock, TaskState};
-use crate::cache::{History, Layout, Store, StoreError, Surroundings};
+use crate::cache::{Layout, Memory, StoreError, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
 use crate::plan::Plan;
@@ -36,8 +36,6 @@ pub struct Options {
     pub runtime: RuntimeProvider,
     /// Time between asking a task to stop and ending it.
     pub grace: Duration,
-    /// Trusts no record of what was hashed in the past.
-    pub afresh: bool,
 }
 
 /// How a run went.
@@ -68,11 +66,13 @@ pub enum RunError {
     Store(#[from] StoreError),
 }
 
-/// Runs a plan. `started` is given a handle for interrupting it from another thread.
+/// Runs a plan. `memory` is what is remembered of earlier runs; `started` is given a handle for interrupting
+/// the run from another thread.
 pub fn run(
     plan: &Plan,
     layout: &Layout,
     options: &Options,
+    memory: Memory,
     listener: &mut dyn Listener,
     started: impl FnOnce(Handle),
 ) -> Result<Summary, RunError> {
@@ -92,10 +92,8 @@ pub fn run(
     }
     let logs = layout.logs(&name);
     std::fs::create_dir_all(&logs).map_err(StoreError::io("create", &logs))?;
-    let store = Store::open(layout.store(), options.afresh)?;
+    let Memory { store, history } = memory;
     store.prepare()?;
-    let history_file = layout.history();
-    let history = History::load(&history_file).map_err(StoreError::io("read", &history_file))?;
 
     let mut book = Book { journal, view: RunView::default(), listener };
     book.write(Event::RunStarted {

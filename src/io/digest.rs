@@ -45,11 +45,33 @@ impl Digest {
     }
 
     fn from_hex(text: &str) -> Result<Self, String> {
-        blake3::Hash::from_hex(text)
-            .map(|h| Self(*h.as_bytes()))
-            .map_err(|_| format!("`{text}` is not a digest: expected 64 hexadecimal digits"))
+        let wrong = || format!("`{text}` is not a digest: expected 64 hexadecimal digits");
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(wrong()) };
+        let mut bytes = [0; 32];
+        if pairs.len() != bytes.len() {
+            return Err(wrong());
+        }
+        let mut bad = 0;
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let (high, low) = (NIBBLES[usize::from(*high)], NIBBLES[usize::from(*low)]);
+            bad |= high | low;
+            *byte = high << 4 | (low & 15);
+        }
+        if bad > 15 { Err(wrong()) } else { Ok(Self(bytes)) }
     }
 }
+
+/// Value of a hexadecimal digit; 255 for every other byte.
+const NIBBLES: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digits = b"0123456789abcdef";
+        table[digits[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,5 +147,22 @@ impl Write for Hasher {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_back() {
+        let digest = Digest::of(b"phasegraph");
+        assert_eq!(Digest::from_hex(&digest.to_string()), Ok(digest));
+        let text = digest.to_string();
+        for bad in
+            ["", &text[1..], &text.to_uppercase(), &format!("{text}00"), &text.replace(&text[..1], "g")]
+        {
+            assert!(Digest::from_hex(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -24,8 +24,8 @@ struct Expander<'a> {
     catalog: &'a Catalog,
     /// Stage id → index of its first task; the others follow in the order of its points.
     first: BTreeMap<&'a str, usize>,
-    /// Made once per (consumer, producer, filter).
-    matchers: BTreeMap<MatcherKey, Matcher>,
+    /// Consumer → producer → filter → what was made for them.
+    matchers: BTreeMap<String, BTreeMap<String, BTreeMap<Filter, Matcher>>>,
     /// What tasks have in common, by its text.
     points: BTreeMap<String, Arc<BTreeMap<String, String>>>,
     texts: Shared<str>,
@@ -74,7 +74,8 @@ impl<T: ?Sized + Ord> Shared<T> {
     }
 }
 
-type MatcherKey = (String, String, BTreeMap<String, Vec<String>>);
+/// Axis → labels.
+type Filter = BTreeMap<String, Vec<String>>;
 
 impl<'a> Expander<'a> {
     fn new(study: &'a Study, catalog: &'a Catalog) -> Self {
@@ -151,9 +152,21 @@ impl<'a> Expander<'a> {
         let (Some(producer), Some(&first)) = (self.study.stage(stage), self.first.get(stage)) else {
             return Vec::new();
         };
-        let key = (consumer.id.clone(), stage.to_owned(), filter.clone());
-        let make = || self.study.matcher(consumer, producer, filter);
-        let matcher = self.matchers.entry(key).or_insert_with(make);
+        // Mostly it is there, and finding it takes no copies.
+        let by_filter = match self.matchers.get_mut(&*consumer.id).and_then(|m| m.get_mut(stage)) {
+            Some(by_filter) => by_filter,
+            None => {
+                let of_consumer = self.matchers.entry(consumer.id.clone()).or_default();
+                of_consumer.entry(stage.to_owned()).or_default()
+            }
+        };
+        let matcher = match by_filter.get(filter) {
+            Some(matcher) => matcher,
+            None => {
+                let made = self.study.matcher(consumer, producer, filter);
+                by_filter.entry(filter.clone()).or_insert(made)
+            }
+        };
         matcher.producers(point).iter().map(|i| first + i).collect()
     }
 }
