@@ -20,6 +20,7 @@ use crate::cache::{
 };
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, Outcome, RunView};
+use crate::io::digest::Digest;
 use crate::plan::Plan;
 
 /// Where ONNX Runtime is, for tasks that need it.
@@ -50,6 +51,9 @@ pub(super) struct Dispatcher<'a, 'b> {
     /// How many files each of them waits for.
     unhashed: BTreeMap<usize, usize>,
     pub(super) queue: Queue,
+    /// Fingerprints of tasks that must run or are running, each with the tasks that wait for its outputs
+    /// because they would do the same.
+    pub(super) twins: BTreeMap<Digest, Vec<usize>>,
     /// What is known of tasks that must run, until they have.
     pub(super) misses: BTreeMap<usize, Miss>,
     /// Attempts made so far, and by which failures they ended, for tasks that were tried.
@@ -107,6 +111,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             undecided,
             hashing: BTreeMap::new(),
             unhashed: BTreeMap::new(),
+            twins: BTreeMap::new(),
             misses: BTreeMap::new(),
             attempts: BTreeMap::new(),
             delayed: BTreeSet::new(),
@@ -230,6 +235,12 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
                 self.take_from_store(index, finished, shown)
             }
             Ok(Decision::Run(miss)) => {
+                // Another task of the study may be doing the very same: then its outputs will do.
+                if let Some(twins) = self.twins.get_mut(&miss.fingerprint) {
+                    twins.push(index);
+                    return Ok(());
+                }
+                self.twins.insert(miss.fingerprint, Vec::new());
                 self.set(index, Change::Miss);
                 self.misses.insert(index, miss);
                 self.queue.push(index);
@@ -340,6 +351,11 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
                 self.undecided.push_back(next);
             }
         }
+    }
+
+    /// The task with this fingerprint has finished, or failed: its twins are decided on.
+    pub(super) fn release_twins(&mut self, fingerprint: &Digest) {
+        self.undecided.extend(self.twins.remove(fingerprint).unwrap_or_default());
     }
 
     /// Waits for a message, at most until something is due.

@@ -97,6 +97,7 @@ impl Dispatcher<'_, '_> {
             let message = format!("{} changed while the task was reading it", changed.display());
             let error = StageError::input(message).hint("run again when nobody writes to it");
             let seconds = running.began.elapsed().as_secs_f64();
+            self.release_twins(&miss.fingerprint);
             return self.fail(index, error, seconds, Some(running.log.clone()));
         }
         let task = &self.plan.tasks[index];
@@ -175,6 +176,7 @@ impl Dispatcher<'_, '_> {
                 peak_memory: manifest.peak_memory,
                 outputs: manifest.outputs,
             })?;
+            self.release_twins(&finished.fingerprint);
             self.done(index, finished);
         }
         self.store.flush();
@@ -220,7 +222,9 @@ impl Dispatcher<'_, '_> {
         if self.state(index) == TaskState::Ready {
             self.queue.remove(index);
         }
-        self.misses.remove(&index);
+        if let Some(miss) = self.misses.remove(&index) {
+            self.release_twins(&miss.fingerprint);
+        }
         self.set(index, Change::Fail);
         self.failed += 1;
         self.runtime_missing |= error.class == FailureClass::Runtime;
