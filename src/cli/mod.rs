@@ -34,6 +34,11 @@ pub fn main() -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(phasegraph::diag::exit::USAGE);
         }
     };
+    #[cfg(debug_assertions)]
+    if let Err(message) = surroundings::arm_faults() {
+        eprintln!("error: PHASEGRAPH_FAULTS: {message}");
+        return phasegraph::diag::exit::USAGE;
+    }
     let result = match args.command {
         Command::Run(run) => run::run(&run),
         Command::Resume(run) => run::resume(&run),

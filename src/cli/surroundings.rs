@@ -43,6 +43,15 @@ pub fn draws() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
+/// Lets the disk fail as PHASEGRAPH_FAULTS says, in builds for tests only.
+#[cfg(debug_assertions)]
+pub fn arm_faults() -> Result<(), String> {
+    match std::env::var("PHASEGRAPH_FAULTS") {
+        Ok(faults) => phasegraph::io::disk::faults::arm(&faults),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Seconds since 1970-01-01 UTC.
 pub fn now() -> f64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
