@@ -90,6 +90,9 @@ pub struct Run {
     /// Hash every input and every object again instead of trusting sizes and times
     #[arg(long)]
     pub verify: bool,
+    /// Seconds that running tasks get to end in order after Ctrl-C, SIGTERM or SIGHUP
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub grace: u64,
     /// CUDA devices to use, by index [default: CUDA_VISIBLE_DEVICES' number of devices, else those of this machine]
     #[arg(long, value_name = "I,J", value_delimiter = ',')]
     pub gpus: Option<Vec<u32>>,

@@ -17,9 +17,6 @@ use super::failure::Failure;
 use super::progress::Progress;
 use super::{finale, surroundings};
 
-/// Time that a task gets to end in order.
-const GRACE: Duration = Duration::from_secs(10);
-
 /// Says how the last run ended, then runs: the cache knows what is left to do.
 pub fn resume(args: &Run) -> Result<u8, Failure> {
     let (loaded, memory) = load_with_memory(&args.study, args.verify)?;
@@ -65,7 +62,7 @@ fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
             let found = runtime::obtain(&search, &mut |step| notice(&step));
             found.map(|f| f.path).map_err(Into::into)
         }),
-        grace: GRACE,
+        grace: Duration::from_secs(args.grace),
     };
     let mut screen = screen;
     let ended = exec::run(&loaded.plan, &loaded.layout, &options, memory, &mut screen, interrupt_on_signals);

@@ -98,7 +98,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             options,
             queue: Queue::new(|_| 0, &path, super::starting::classes(plan)),
             publisher,
-            pool: Pool::new(options.worker.clone(), sender.clone()),
+            pool: Pool::new(options.worker.clone(), layout.runs(), sender.clone()),
             known: Known::new(plan.tasks.len()),
             store,
             history,

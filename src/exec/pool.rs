@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
 use super::inbox::Message;
@@ -28,15 +29,16 @@ struct Member {
 #[derive(Debug)]
 pub(super) struct Pool {
     command: Vec<OsString>,
+    leash: PathBuf,
     inbox: Sender<Message>,
     members: BTreeMap<u64, Member>,
     next: u64,
 }
 
 impl Pool {
-    /// Workers are started by `command`, and speak to `inbox`.
-    pub(super) fn new(command: Vec<OsString>, inbox: Sender<Message>) -> Self {
-        Self { command, inbox, members: BTreeMap::new(), next: 0 }
+    /// Workers are started by `command`, marked by `leash`, and speak to `inbox`.
+    pub(super) fn new(command: Vec<OsString>, leash: PathBuf, inbox: Sender<Message>) -> Self {
+        Self { command, leash, inbox, members: BTreeMap::new(), next: 0 }
     }
 
     /// Gives a job to a worker, which answers under the name returned. A job that needs ONNX Runtime or a
@@ -65,7 +67,7 @@ impl Pool {
     fn start(&mut self, threads: usize) -> io::Result<u64> {
         let name = self.next;
         self.next += 1;
-        let worker = Worker::start(&self.command, name, self.inbox.clone())?;
+        let worker = Worker::start(&self.command, &self.leash, name, self.inbox.clone())?;
         self.members.insert(name, Member { worker, threads, task: None, jobs: 0 });
         Ok(name)
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 
@@ -18,14 +19,24 @@ pub(super) struct Worker {
     input: ChildStdin,
 }
 
+/// Environment variable that workers, and all that they start, have; its value is the folder of the study's
+/// runs. What is left of a run that was killed is found by it.
+pub(super) const LEASH: &str = "PHASEGRAPH_LEASH";
+
 impl Worker {
     /// Starts a worker. Its messages and its end arrive in `inbox` under `name`.
-    pub(super) fn start(command: &[OsString], name: u64, inbox: Sender<Message>) -> io::Result<Self> {
+    pub(super) fn start(
+        command: &[OsString],
+        leash: &Path,
+        name: u64,
+        inbox: Sender<Message>,
+    ) -> io::Result<Self> {
         let [program, arguments @ ..] = command else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no worker command"));
         };
         let mut child = Command::new(program)
             .args(arguments)
+            .env(LEASH, leash)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // A worker sends what libraries print to the log of its job.

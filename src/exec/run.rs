@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::dispatcher::Dispatcher;
+use super::process::LEASH;
 use super::{Capacity, Handle, LockError, RunLock, TaskState};
 use crate::cache::{Layout, Memory, StoreError, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
+use crate::os;
 use crate::plan::Plan;
 
 /// Finds or fetches ONNX Runtime when the first task needs it.
@@ -82,14 +84,7 @@ pub fn run(
     let clock = SystemTime::now();
     let name = run_name(clock);
     let journal = open_journal(layout, &name)?;
-    // Under the lock: whatever lies in staging was left by a run that died.
-    let staging = layout.staging();
-    match std::fs::remove_dir_all(&staging) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(StoreError::io("clear", &staging)(e).into());
-        }
-        _ => {}
-    }
+    clear_staging(layout)?;
     let logs = layout.logs(&name);
     std::fs::create_dir_all(&logs).map_err(StoreError::io("create", &logs))?;
     let Memory { store, history } = memory;
@@ -112,6 +107,8 @@ pub fn run(
         Ok(end) => {
             book.write(Event::RunFinished { outcome: end.outcome, seconds })?;
             book.sync()?;
+            // Its absence says that nothing was left behind.
+            let _ = std::fs::remove_dir_all(layout.staging());
             Ok(Summary { run: name, seconds, view: book.view, ..end })
         }
         Err(error) => {
@@ -151,6 +148,16 @@ impl Book<'_> {
     fn sync(&mut self) -> Result<(), StoreError> {
         self.journal.sync().map_err(|e| StoreError::io("make durable", self.journal.path())(e))
     }
+}
+
+/// Removes what a run that died left behind: this is under its lock, so it is no longer there to do so.
+fn clear_staging(layout: &Layout) -> Result<(), StoreError> {
+    let staging = layout.staging();
+    if !staging.exists() {
+        return Ok(());
+    }
+    os::end_marked(LEASH, layout.runs().as_os_str());
+    std::fs::remove_dir_all(&staging).map_err(StoreError::io("clear", &staging))
 }
 
 /// Names sort by time: `20261123-141702.123`.

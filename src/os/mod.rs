@@ -6,6 +6,6 @@ mod process;
 
 pub use memory::{peak_memory, reset_peak_memory};
 pub use process::{
-    adopt_orphans, end_children, end_own_group, host, kill_group, redirect_stderr, signal_name,
+    adopt_orphans, end_children, end_marked, end_own_group, host, kill_group, redirect_stderr, signal_name,
     terminate_group, wait_unreaped, wait_with_peak,
 };

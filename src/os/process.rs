@@ -1,5 +1,6 @@
 //! Processes: groups, signals, waiting.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -112,4 +113,18 @@ pub fn redirect_stderr(file: &File) -> io::Result<()> {
 /// `SIGKILL`, or the number where it has no name.
 pub fn signal_name(number: i32) -> String {
     Signal::try_from(number).map_or_else(|_| number.to_string(), |s| s.to_string())
+}
+
+/// Ends every process of this user whose environment has `name=value`, and says how many there were. Finds
+/// what is left of a run that was killed together with its workers, even if it has left their groups.
+pub fn end_marked(name: &str, value: &OsStr) -> usize {
+    let mark = [name.as_bytes(), b"=", value.as_encoded_bytes()].concat();
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let marked = processes.filter_map(|entry| {
+        let number: u32 = entry.file_name().to_str()?.parse().ok()?;
+        // Those of other users cannot be read, and are none of ours.
+        let environment = std::fs::read(entry.path().join("environ")).ok()?;
+        environment.split(|b| *b == 0).any(|one| one == mark).then_some(number)
+    });
+    marked.filter(|number| kill(pid(*number), Signal::SIGKILL).is_ok()).count()
 }
