@@ -7,6 +7,7 @@
 
 mod axes;
 mod coverage;
+mod definitions;
 mod fields;
 mod files;
 mod graph;
@@ -17,7 +18,10 @@ mod matching;
 mod model;
 mod node;
 mod overrides;
+mod outputs;
 mod params;
+mod placeholders;
+mod quantity;
 mod read;
 mod resources;
 mod scalar;
@@ -35,7 +39,7 @@ pub use matching::{Matcher, Matchers};
 pub use model::{
     Axis, AxisPoint, DeviceKind, Phase, Point, Reference, Resources, Settings, StageDecl, Study,
 };
+pub use quantity::size_in_bytes as size;
 pub use read::{LoadError, load, parse};
-pub use resources::size_in_bytes as size;
 pub use schema::schema;
 pub use settings::StageSettings;

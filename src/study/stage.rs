@@ -1,18 +1,16 @@
 //! One entry of `stages`.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
 
 use super::axes::Axes;
 use super::fields::{self, Fields, is_name, list, mapping, mismatch, text};
-use super::input::{Input, Origin};
+use super::input::Input;
 use super::model::{Phase, Resources, StageDecl};
 use super::node::{Key, Node, shorten};
 use super::params::{Overlay, Params};
-use super::resources;
 use super::space::{MAX_POINTS, TooMuch, Tuples};
-use super::template::{axes_in, visit_texts};
-use crate::diag::{Location, Problem, Problems};
+use super::{outputs, resources};
+use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
 
 const KEYS: &[&str] = &["phase", "kind", "over", "only", "inputs", "params", "resources", "env", "outputs"];
@@ -200,57 +198,13 @@ impl<'c> Context<'_, 'c> {
         stage.decl.params.top = self.set.get(&stage.decl.id).cloned();
     }
 
-    /// Every placeholder must name an axis that the stage goes over.
-    fn check_placeholders(&self, stage: &mut StageDraft<'_>, problems: &mut Problems) {
-        let mut sound = true;
-        let mut check = |name: &str, at: &Location| {
-            let id = &stage.decl.id;
-            match self.axes.find(name) {
-                Some(axis) if stage.axes.contains(&axis) => {}
-                Some(_) => {
-                    sound = false;
-                    let message = format!("`{{axis.{name}}}` needs axis `{name}` in `over`");
-                    problems.push(
-                        Problem::at(at.clone(), message)
-                            .hint(format!("add `{name}` to `over` of stage `{id}`")),
-                    );
-                }
-                None => {
-                    sound = false;
-                    let place = format!("`{{axis.{}}}`", shorten(name));
-                    problems.push(self.axes.unknown(name, at, &place));
-                }
-            }
-        };
-        let params = &stage.decl.params;
-        for node in params.trees() {
-            visit_texts(node, &mut |node, text| {
-                axes_in(text).for_each(|name| check(name, &node.at));
-            });
-        }
-        for source in stage.decl.inputs.iter().flat_map(|input| &input.sources) {
-            match &source.from {
-                Origin::File { path } => axes_in(path).for_each(|name| check(name, &source.at)),
-                Origin::Stage { target, filter } => {
-                    axes_in(target).for_each(|name| check(name, &source.at));
-                    for (_, node) in filter {
-                        visit_texts(node, &mut |node, text| {
-                            axes_in(text).for_each(|name| check(name, &node.at));
-                        });
-                    }
-                }
-            }
-        }
-        stage.sound &= sound;
-    }
-
     fn read_outputs(&self, fields: &Fields<'_>, stage: &mut StageDraft<'_>, problems: &mut Problems) {
         let Some(kind) = stage.kind else {
             return;
         };
         if kind.open {
             if let Some(node) = fields.require("outputs", problems) {
-                stage.decl.outputs = outputs(node, problems);
+                stage.decl.outputs = outputs::read(node, problems);
             }
             return;
         }
@@ -314,58 +268,6 @@ fn env(node: &Node, problems: &mut Problems) -> Vec<String> {
         }
     }
     names
-}
-
-/// Outputs of an open kind: names and files inside the results folder, each file once.
-fn outputs(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
-    let mut outputs = BTreeMap::new();
-    let mut files: BTreeMap<String, &str> = BTreeMap::new();
-    let entries = mapping(node, "`outputs`", problems).unwrap_or_default();
-    for (key, node) in entries {
-        let letter = |b: u8| b.is_ascii_alphabetic();
-        if !is_name(&key.text, letter, letter) {
-            let message = format!("`{}` cannot name an output", shorten(&key.text));
-            let expected = "a letter, then letters, digits, `_`, `-`";
-            problems.push(Problem::at(key.at.clone(), message).expected(expected));
-        }
-        let what = format!("output `{}`", shorten(&key.text));
-        let Some(file) = text(node, &what, problems) else {
-            continue;
-        };
-        let mut parts = Path::new(file).components();
-        let inside = parts.all(|part| matches!(part, Component::Normal(_)))
-            && !file.is_empty()
-            && !file.ends_with('/')
-            && !file.contains(|c: char| c == '\\' || c.is_control());
-        if !inside {
-            problems.push(mismatch(node, &what, "a file inside the results folder"));
-            continue;
-        }
-        // `a//b` and `a/./b` are one file.
-        let plain: Vec<_> = file.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        let plain = plain.join("/");
-        if let Some((other, name)) = clash(&files, &plain) {
-            let message = format!("{what} is `{plain}`, but output `{name}` is `{other}`");
-            problems.push(Problem::at(node.at.clone(), message).expected("one file per output"));
-            continue;
-        }
-        files.insert(plain.clone(), &key.text);
-        outputs.insert(key.text.clone(), plain);
-    }
-    if entries.is_empty() {
-        problems.push(Problem::at(node.at.clone(), "`outputs` is empty").expected("one output or more"));
-    }
-    outputs
-}
-
-/// A file that is the same, or that would have to be a folder for the other.
-fn clash<'m>(files: &'m BTreeMap<String, &'m str>, file: &str) -> Option<(&'m str, &'m str)> {
-    let entry = |(file, name): (&'m String, &'m &'m str)| (file.as_str(), *name);
-    let folders = file.match_indices('/').map(|(end, _)| &file[..end]);
-    let above = folders.chain([file]).find_map(|path| files.get_key_value(path));
-    let within = format!("{file}/");
-    let below = || files.range(within.clone()..).next().filter(|(path, _)| path.starts_with(&within));
-    above.or_else(below).map(entry)
 }
 
 fn too_much(why: TooMuch, id: &str) -> String {

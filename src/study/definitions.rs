@@ -1,0 +1,95 @@
+//! Definitions of the JSON Schema that hold for every kind.
+
+use serde_json::{Map, Value, json};
+
+/// Scalars, references, resources, … by name.
+pub(super) fn shared() -> Map<String, Value> {
+    let definitions = json!({
+        "scalar": { "type": ["number", "string", "boolean"] },
+        "values": { "anyOf": [
+            { "$ref": "#/$defs/scalar" },
+            { "type": "array", "items": { "$ref": "#/$defs/scalar" } },
+        ] },
+        "combination": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": { "$ref": "#/$defs/values" },
+        },
+        "axis_point": {
+            "type": "object",
+            "required": ["value"],
+            "additionalProperties": false,
+            "properties": {
+                "value": { "$ref": "#/$defs/scalar" },
+                "params": {
+                    "type": "object",
+                    "description": "Stage → parameters, laid over the stage's own.",
+                    "additionalProperties": { "type": "object" },
+                },
+            },
+        },
+        "placeholder": {
+            "type": "string",
+            "pattern": "^\\{(seed|axis\\.[A-Za-z][A-Za-z0-9_-]*)\\}$",
+            "description": "`{axis.NAME}` or `{seed}`: the value at the stage's point.",
+        },
+        "reference": { "anyOf": [
+            { "type": "string", "description": "`STAGE.OUTPUT`" },
+            {
+                "type": "object",
+                "required": ["from"],
+                "additionalProperties": false,
+                "properties": {
+                    "from": { "type": "string", "description": "`STAGE.OUTPUT`" },
+                    "where": {
+                        "type": "object",
+                        "description": "Axis of the producer → the values wanted.",
+                        "additionalProperties": { "$ref": "#/$defs/values" },
+                    },
+                },
+            },
+            {
+                "type": "object",
+                "required": ["file"],
+                "additionalProperties": false,
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "description": "A file, relative to the study file's folder.",
+                    },
+                },
+            },
+        ] },
+        "references": { "anyOf": [
+            { "$ref": "#/$defs/reference" },
+            { "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/reference" } },
+        ] },
+        "size": {
+            "type": "string",
+            "pattern": "^[0-9.]+ ?(B|[kKMGT]B|[KMGT]iB)$",
+            "examples": ["512MiB", "2GiB", "6GB"],
+        },
+        "resources": {
+            "type": "object",
+            "additionalProperties": false,
+            "description": "What one task of the stage needs.",
+            "properties": {
+                "cores": { "type": "integer", "minimum": 1, "maximum": 65536, "default": 1 },
+                "memory": { "$ref": "#/$defs/size" },
+                "device": { "enum": ["cpu", "cuda"], "default": "cpu" },
+                "gpus": { "type": "integer", "minimum": 0, "maximum": 65536 },
+                "gpu_memory": { "$ref": "#/$defs/size" },
+                "time": {
+                    "type": "string",
+                    "pattern": "^[0-9.]+ ?(ms|s|min|h|d)$",
+                    "examples": ["90s", "10min", "2h"],
+                    "description": "Time limit.",
+                },
+            },
+        },
+    });
+    match definitions {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
