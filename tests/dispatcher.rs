@@ -34,6 +34,8 @@ fn plan(resources: Resources) -> Plan {
         env: Arc::default(),
         needs_runtime: false,
         resources: Arc::new(resources.clone()),
+        retries: Arc::default(),
+        priority: 0,
     };
     let from_first = vec![Source::Task { task: 0, output: "out".into() }];
     Plan {

@@ -7,6 +7,8 @@
 
 #[path = "study/catalog.rs"]
 mod catalog;
+#[path = "study/retries.rs"]
+mod retries;
 #[path = "study/semantics.rs"]
 mod semantics;
 

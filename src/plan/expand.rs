@@ -8,7 +8,7 @@ use super::dag::Dag;
 use super::{Plan, Source, Task};
 use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
-use crate::study::{Matcher, Point, Reference, Resources, StageDecl, StageSettings, Study};
+use crate::study::{Matcher, Point, Reference, Resources, Retries, StageDecl, StageSettings, Study};
 
 /// Expands a study into its plan.
 ///
@@ -41,6 +41,7 @@ struct Common<'a> {
     outputs: Arc<BTreeMap<String, String>>,
     env: Arc<[String]>,
     resources: Arc<Resources>,
+    retries: Arc<Retries>,
 }
 
 impl<'a> Common<'a> {
@@ -53,6 +54,7 @@ impl<'a> Common<'a> {
             outputs: Arc::new(stage.outputs.clone()),
             env: stage.env.as_slice().into(),
             resources: Arc::new(stage.resources.clone()),
+            retries: Arc::new(stage.retries.clone()),
         })
     }
 }
@@ -128,6 +130,8 @@ impl<'a> Expander<'a> {
             env: Arc::clone(&common.env),
             needs_runtime: common.kind.needs_runtime,
             resources: Arc::clone(&common.resources),
+            retries: Arc::clone(&common.retries),
+            priority: stage.priority,
         }
     }
 

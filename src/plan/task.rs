@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::study::{Phase, Resources};
+use crate::study::{Phase, Resources, Retries};
 
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,6 +93,17 @@ pub struct Task {
     pub needs_runtime: bool,
     /// What it was promised.
     pub resources: Arc<Resources>,
+    /// Which of its failures are tried again, and how often.
+    #[serde(skip_serializing_if = "Retries::is_empty")]
+    pub retries: Arc<Retries>,
+    /// Of tasks that could start, those with the higher priority start first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+/// Plans of studies that set no priorities do not show them.
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 impl Task {

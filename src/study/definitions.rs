@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::retries::{FACTOR, MOST_FACTOR, MOST_TIMES, RETRIABLE, describe};
+use crate::diag::FailureClass;
+
 /// Scalars, references, resources, … by name.
 pub(super) fn shared() -> Map<String, Value> {
     let definitions = json!({
@@ -79,17 +82,69 @@ pub(super) fn shared() -> Map<String, Value> {
                 "device": { "enum": ["cpu", "cuda"], "default": "cpu" },
                 "gpus": { "type": "integer", "minimum": 0, "maximum": 65536 },
                 "gpu_memory": { "$ref": "#/$defs/size" },
-                "time": {
-                    "type": "string",
-                    "pattern": "^[0-9.]+ ?(ms|s|min|h|d)$",
-                    "examples": ["90s", "10min", "2h"],
-                    "description": "Time limit.",
+                "time": { "$ref": "#/$defs/time", "description": "Time limit." },
+            },
+        },
+        "time": {
+            "type": "string",
+            "pattern": "^[0-9.]+ ?(ms|s|min|h|d)$",
+            "examples": ["90s", "10min", "2h"],
+        },
+        "retry": { "anyOf": [
+            {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": MOST_TIMES,
+                "description": "How often to try again, at once.",
+            },
+            {
+                "type": "object",
+                "required": ["times"],
+                "additionalProperties": false,
+                "dependentRequired": { "factor": ["wait"], "longest": ["wait"] },
+                "properties": {
+                    "times": {
+                        "type": "integer",
+                        "minimum": 0,
+                        "maximum": MOST_TIMES,
+                        "description": "How often to try again.",
+                    },
+                    "wait": {
+                        "$ref": "#/$defs/time",
+                        "description": "Before the first time; without it, at once.",
+                    },
+                    "factor": {
+                        "type": "number",
+                        "minimum": 1,
+                        "maximum": MOST_FACTOR,
+                        "default": FACTOR,
+                        "description": "Every further wait is so many times the one before.",
+                    },
+                    "longest": {
+                        "$ref": "#/$defs/time",
+                        "default": "1h",
+                        "description": "No wait is longer.",
+                    },
                 },
             },
+        ] },
+        "retries": {
+            "type": "object",
+            "additionalProperties": false,
+            "description": "Class of failure → how often to try again; others fail at once.",
+            "properties": retries(),
         },
     });
     match definitions {
         Value::Object(map) => map,
         _ => Map::new(),
     }
+}
+
+fn retries() -> Map<String, Value> {
+    let property = |class: FailureClass| {
+        let property = json!({ "$ref": "#/$defs/retry", "description": describe(class) });
+        (class.name().to_owned(), property)
+    };
+    RETRIABLE.into_iter().map(property).collect()
 }

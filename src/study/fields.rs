@@ -102,14 +102,14 @@ pub(super) fn near<'n>(
     if problems.0.len() < 100 { problem.did_you_mean(word, names) } else { problem }
 }
 
-/// `one of a, b, c`, at most ten of them.
+/// `one of a, b, c`, at most a dozen of them.
 pub(super) fn one_of(names: &[&str]) -> String {
     match names {
         [] => "no key at all".into(),
         [one] => format!("`{one}`"),
         _ => {
-            let shown: Vec<String> = names.iter().take(10).map(|name| format!("`{name}`")).collect();
-            let more = if names.len() > 10 { ", …" } else { "" };
+            let shown: Vec<String> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
+            let more = if names.len() > 12 { ", …" } else { "" };
             format!("one of {}{more}", shown.join(", "))
         }
     }

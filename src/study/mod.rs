@@ -21,9 +21,11 @@ mod overrides;
 mod outputs;
 mod params;
 mod placeholders;
+mod priority;
 mod quantity;
 mod read;
 mod resources;
+mod retries;
 mod scalar;
 mod schema;
 mod settings;
@@ -41,5 +43,6 @@ pub use model::{
 };
 pub use quantity::size_in_bytes as size;
 pub use read::{LoadError, load, parse};
+pub use retries::{Retries, Retry};
 pub use schema::schema;
 pub use settings::StageSettings;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::input::Input;
 use super::node::Content;
 use super::params::Params;
+use super::retries::Retries;
 use super::space::Tuples;
 use crate::diag::Location;
 
@@ -142,6 +143,10 @@ pub struct StageDecl {
     pub outputs: BTreeMap<String, String>,
     /// What one task needs.
     pub resources: Resources,
+    /// Which of its failures are tried again, and how often: the study's defaults included.
+    pub retries: Retries,
+    /// Of tasks that could start, those with the higher priority start first.
+    pub priority: i32,
     /// Environment variables whose values enter the fingerprint.
     pub env: Vec<String>,
     /// Where it is declared.

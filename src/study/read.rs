@@ -9,6 +9,7 @@ use super::fields::{self, Fields, is_name, mapping, mismatch, text};
 use super::model::Study;
 use super::node::{Content, Node, shorten};
 use super::overrides::{self, Overrides};
+use super::retries::Policies;
 use super::stage::{Context, StageDraft};
 use super::{link, validate, yaml};
 use crate::diag::{Location, Problem, Problems};
@@ -17,7 +18,8 @@ use crate::kind::Catalog;
 /// Version of the format that this reads.
 const VERSION: i128 = 1;
 
-const KEYS: &[&str] = &["version", "study", "title", "seed", "axes", "exclude", "include", "stages"];
+const KEYS: &[&str] =
+    &["version", "study", "title", "seed", "retries", "axes", "exclude", "include", "stages"];
 
 /// Why a study could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +178,8 @@ fn read_stages<'c>(
             of_axis.insert(params.label.clone(), params.node.clone());
         }
     }
-    let context = Context { catalog, axes, overlays: &overlays, set: &set.params };
+    let retries = Policies::read(fields.get("retries"), "`retries`", problems);
+    let context = Context { catalog, axes, overlays: &overlays, set: &set.params, retries: &retries };
     entries.iter().map(|(id, node)| context.read(id, node, problems)).collect()
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions;
 use super::model::Phase;
+use super::priority;
 use crate::kind::{Arity, Catalog, Kind, Slot};
 
 /// JSON Schema (2020-12) of the study file, with the parameters of every kind.
@@ -40,6 +41,7 @@ pub fn schema(catalog: &Catalog) -> Value {
                 "default": 0,
                 "description": "Seed of every random draw.",
             },
+            "retries": { "$ref": "#/$defs/retries" },
             "axes": {
                 "type": "object",
                 "description": "Axes of the study: name → points.",
@@ -105,6 +107,14 @@ fn stage(catalog: &Catalog, cases: Vec<Value>) -> Value {
             },
             "params": { "type": "object" },
             "resources": { "$ref": "#/$defs/resources" },
+            "retries": { "$ref": "#/$defs/retries" },
+            "priority": {
+                "type": "integer",
+                "minimum": priority::RANGE.start(),
+                "maximum": priority::RANGE.end(),
+                "default": 0,
+                "description": "Of tasks that could start, those with the higher priority start first.",
+            },
             "env": {
                 "type": "array",
                 "items": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },

@@ -8,12 +8,25 @@ use super::input::Input;
 use super::model::{Phase, Resources, StageDecl};
 use super::node::{Key, Node, shorten};
 use super::params::{Overlay, Params};
+use super::retries::{Policies, Retries};
 use super::space::{MAX_POINTS, TooMuch, Tuples};
-use super::{outputs, resources};
+use super::{outputs, priority, resources};
 use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
 
-const KEYS: &[&str] = &["phase", "kind", "over", "only", "inputs", "params", "resources", "env", "outputs"];
+const KEYS: &[&str] = &[
+    "phase",
+    "kind",
+    "over",
+    "only",
+    "inputs",
+    "params",
+    "resources",
+    "retries",
+    "priority",
+    "env",
+    "outputs",
+];
 
 /// A stage while the rest of the file is read.
 pub(super) struct StageDraft<'c> {
@@ -38,6 +51,8 @@ pub(super) struct Context<'a, 'c> {
     pub(super) overlays: &'a BTreeMap<&'a str, BTreeMap<usize, BTreeMap<String, Node>>>,
     /// Stage → parameters from the command line.
     pub(super) set: &'a BTreeMap<String, Node>,
+    /// `retries` of the study, for classes that the stage does not name.
+    pub(super) retries: &'a Policies,
 }
 
 impl<'c> Context<'_, 'c> {
@@ -75,6 +90,10 @@ impl<'c> Context<'_, 'c> {
         if let Some(node) = fields.get("resources") {
             stage.decl.resources = resources::read(node, &name, problems);
         }
+        let retries =
+            Policies::read(fields.get("retries"), &format!("`retries` of stage `{name}`"), problems);
+        stage.decl.retries = retries.over(self.retries);
+        stage.decl.priority = priority::read(fields.get("priority"), problems);
         if let Some(node) = fields.get("env") {
             stage.decl.env = env(node, problems);
         }
@@ -227,6 +246,8 @@ fn draft<'c>(id: &Key) -> StageDraft<'c> {
         over: Vec::new(),
         outputs: BTreeMap::new(),
         resources: Resources::default(),
+        retries: Retries::default(),
+        priority: 0,
         env: Vec::new(),
         at: id.at.clone(),
         tuples: Tuples::default(),

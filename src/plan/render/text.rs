@@ -49,6 +49,13 @@ fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook:
         task.outputs.values().map(|f| task.folder.join(f).display().to_string()).collect();
     let _ = writeln!(out, "         out    {}", files.join(", "));
     let _ = writeln!(out, "         on     {}", resources(&task.resources));
+    if !task.retries.is_empty() {
+        let again = task.retries.0.iter().map(|(class, retry)| format!("{class} × {}", retry.times));
+        let _ = writeln!(out, "         again  {}", again.collect::<Vec<_>>().join(", "));
+    }
+    if task.priority != 0 {
+        let _ = writeln!(out, "         prio   {}", task.priority);
+    }
 }
 
 fn state(outlook: &Outlook) -> &'static str {
