@@ -1,21 +1,27 @@
 //! Running a plan: one owner of all state, one inbox, worker processes at the other end.
 
 mod dispatcher;
+mod gpus;
 mod inbox;
 mod job;
+mod lease;
 mod lock;
 mod ended;
 mod pool;
 mod process;
 mod publisher;
 mod queue;
+mod retry;
 mod run;
 mod slots;
 mod starting;
 mod state;
 
+pub use gpus::{InstalledGpu, installed_gpus, visible_gpus};
 pub use inbox::{Handle, Interrupt};
+pub use lease::{Busy, Gpu, Holder, Lease, Leases, Want};
 pub use lock::{LockError, RunLock};
+pub use retry::wait_before_retry;
 pub use run::{Options, RunError, RuntimeProvider, Summary, run};
 pub use slots::Capacity;
 pub use state::{Change, TaskState};

@@ -1,11 +1,13 @@
-//! What the operating system is asked directly: processes, signals, memory, the host's name. The only home
-//! of nix.
+//! What the operating system is asked directly: processes, signals, memory, locks, the host's name. The only
+//! home of nix.
 
 mod memory;
 mod process;
+mod ranges;
 
 pub use memory::{peak_memory, reset_peak_memory};
 pub use process::{
     adopt_orphans, end_children, end_marked, end_own_group, host, kill_group, redirect_stderr, signal_name,
     terminate_group, wait_unreaped, wait_with_peak,
 };
+pub use ranges::{EVERYTHING, RangeLocks, Survey, open_no_link};
