@@ -1,5 +1,6 @@
 //! `phasegraph run` and `phasegraph resume`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use phasegraph::cache::Memory;
 use phasegraph::diag::exit;
 use phasegraph::events::{Listener, Outcome, Record, RunView};
-use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary};
+use phasegraph::exec::{self, Capacity, Gpu, Handle, Interrupt, Leases, Options, Summary};
 use phasegraph::report::{Plain, tally};
+use phasegraph::study::DeviceKind;
 use phasegraph::{os, runtime};
 
 use super::args::Run;
@@ -47,14 +49,11 @@ fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
     let screen = Screen::new(args);
     let notice = screen.notice();
     let options = Options {
-        selected: selected.tasks,
+        selected: selected.tasks.clone(),
         forced: selected.forced,
         keep_going: args.keep_going,
-        capacity: Capacity {
-            cores: args.jobs.unwrap_or_else(surroundings::cores),
-            memory: args.max_memory,
-            gpus: args.gpus.clone().unwrap_or_else(surroundings::gpus),
-        },
+        capacity: Capacity { cores: args.jobs.unwrap_or_else(surroundings::cores), memory: args.max_memory },
+        leases: leases(loaded, &selected.tasks, args)?,
         worker: vec![program.into_os_string(), "worker".into()],
         host: os::host(),
         around: around(&loaded.plan, &search)?,
@@ -69,6 +68,24 @@ fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
     screen.close();
     let summary = ended?;
     tell(loaded, args, &summary)
+}
+
+/// GPUs, if any of these tasks wants one.
+fn leases(loaded: &Loaded, tasks: &BTreeSet<usize>, args: &Run) -> Result<Option<Leases>, Failure> {
+    if !tasks.iter().any(|task| loaded.plan.tasks[*task].resources.device == DeviceKind::Cuda) {
+        return Ok(None);
+    }
+    let mut gpus = surroundings::gpus();
+    if let Some(wanted) = &args.gpus {
+        let find = |index: &u32| gpus.iter().find(|gpu| gpu.index == *index).cloned();
+        gpus = wanted.iter().map(|index| find(index).unwrap_or_else(|| Gpu::numbered(*index))).collect();
+    }
+    if gpus.is_empty() {
+        return Ok(None);
+    }
+    let folder = surroundings::leases();
+    let leases = Leases::open(&folder, gpus, &os::host());
+    leases.map(Some).map_err(|source| Failure::Read { path: folder, source })
 }
 
 /// The first signal asks, the second insists.

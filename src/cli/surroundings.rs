@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use phasegraph::exec::{Gpu, installed_gpus, visible_gpus};
 use phasegraph::plan::Plan;
 use phasegraph::runtime::Search;
 
@@ -23,14 +25,29 @@ pub fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
 }
 
-/// CUDA devices: those that CUDA_VISIBLE_DEVICES leaves (CUDA numbers them from 0), else one for each
-/// `/dev/nvidia<N>`.
-pub fn gpus() -> Vec<u32> {
-    let count = match std::env::var("CUDA_VISIBLE_DEVICES") {
-        Ok(list) => list.split(',').map(str::trim).take_while(|d| !d.is_empty() && *d != "-1").count(),
-        Err(_) => (0..64).take_while(|n| Path::new(&format!("/dev/nvidia{n}")).exists()).count(),
-    };
-    (0..u32::try_from(count).unwrap_or(0)).collect()
+/// The GPUs that CUDA shows: those of the machine, or those that CUDA_VISIBLE_DEVICES leaves.
+pub fn gpus() -> Vec<Gpu> {
+    let mask = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let installed = installed_gpus(Path::new("nvidia-smi"), Duration::from_secs(10));
+    if !installed.is_empty() || mask.is_some() {
+        return visible_gpus(&installed, mask.as_deref());
+    }
+    // Containers often have the devices without the program.
+    let there = |n: &u32| Path::new(&format!("/dev/nvidia{n}")).exists();
+    (0..64).take_while(there).map(Gpu::numbered).collect()
+}
+
+/// Where all phasegraph processes of this machine keep their leases on GPUs.
+pub fn leases() -> PathBuf {
+    let named = std::env::var_os("PHASEGRAPH_LEASES").map(PathBuf::from);
+    named.unwrap_or_else(|| {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() {
+            memory.join("phasegraph-leases")
+        } else {
+            std::env::temp_dir().join("phasegraph-leases")
+        }
+    })
 }
 
 /// This program, to be started again as a worker.

@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::inbox::{Handle, Interrupt, Message};
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::publisher::Publisher;
 use super::queue::Queue;
 use super::run::{Book, Options, Summary};
 use super::slots::Slots;
 use super::starting::Running;
-use super::{Change, TaskState};
+use super::{Change, Lease, TaskState};
 use crate::cache::{
     Content, Deciding, Decision, Finished, Hashed, History, Intake, Known, Layout, Miss, Store, StoreError,
     ToHash, hash,
@@ -62,6 +62,12 @@ pub(super) struct Dispatcher<'a, 'b> {
     pub(super) delayed: BTreeSet<(Instant, usize)>,
     /// By the name of the worker that has them.
     pub(super) running: BTreeMap<u64, Running>,
+    /// GPUs that workers hold which have answered but not ended yet.
+    pub(super) leaving: BTreeMap<u64, (Lease, Instant)>,
+    /// When to ask again for a GPU that another process has.
+    pub(super) next_look: Option<Instant>,
+    /// The task that was last told to wait for a GPU, and for whose.
+    pub(super) told_held_up: Option<(usize, String)>,
     pub(super) publishing: usize,
     pub(super) publisher: Publisher,
     pub(super) pool: Pool,
@@ -96,7 +102,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             layout,
             run,
             options,
-            queue: Queue::new(|_| 0, &path, super::starting::classes(plan)),
+            queue: Queue::new(|task| plan.tasks[task].priority, &path, super::starting::classes(plan)),
             publisher,
             pool: Pool::new(options.worker.clone(), layout.runs(), sender.clone()),
             known: Known::new(plan.tasks.len()),
@@ -116,6 +122,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             attempts: BTreeMap::new(),
             delayed: BTreeSet::new(),
             running: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            next_look: None,
+            told_held_up: None,
             publishing: 0,
             slots: Slots::new(options.capacity.clone()),
             runtime: Runtime::Unknown,
@@ -155,8 +164,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let waiting = !self.hashing.is_empty()
             || !self.delayed.is_empty()
             || matches!(self.runtime, Runtime::Fetching)
-            || self.waits_for_others();
-        self.running.is_empty() && self.publishing == 0 && (!waiting || self.is_draining())
+            || self.next_look.is_some();
+        let busy = !self.running.is_empty() || self.publishing > 0 || !self.leaving.is_empty();
+        !busy && (!waiting || self.is_draining())
     }
 
     fn finish(mut self) -> Result<Summary, StoreError> {
@@ -362,7 +372,8 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     fn receive(&self) -> Option<Message> {
         let limits = self.running.values().filter_map(|r| r.deadline);
         let next = self.delayed.first().map(|(at, _)| *at);
-        match limits.chain(self.stopping).chain(next).chain(self.next_look()).min() {
+        let patience = self.leaving.values().map(|(_, since)| *since + pool::PATIENCE);
+        match limits.chain(self.stopping).chain(next).chain(self.next_look).chain(patience).min() {
             None => self.inbox.recv().ok(),
             Some(due) => self.inbox.recv_timeout(due.saturating_duration_since(Instant::now())).ok(),
         }
@@ -411,6 +422,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
 
     fn enforce_deadlines(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
+        self.pool.enforce_leaving();
         if self.stopping.is_some_and(|at| at <= now) {
             self.running.keys().for_each(|worker| self.pool.kill(*worker));
             // Killed once is enough; their ends will arrive.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::dispatcher::Dispatcher;
 use super::process::unexpected_end;
 use super::starting::{Running, device_name};
-use super::{Change, TaskState};
+use super::{Change, TaskState, wait_before_retry};
 use crate::cache::{Finished, Manifest, Miss, Origin, Publication, Published, StoreError, hash};
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, OutputRecord};
@@ -44,6 +44,7 @@ impl Dispatcher<'_, '_> {
         worker: u64,
         status: &Result<ExitStatus, String>,
     ) -> Result<(), StoreError> {
+        self.leaving.remove(&worker);
         let Some(first) = self.pool.ended(worker) else { return Ok(()) };
         let Some(running) = self.running.remove(&worker) else { return Ok(()) };
         self.slots.release(running.task);
@@ -61,8 +62,12 @@ impl Dispatcher<'_, '_> {
 
     /// Takes a task back from the worker that has answered.
     fn take(&mut self, worker: u64, well: bool, peak_memory: Option<u64>) -> Option<Running> {
-        let running = self.running.remove(&worker)?;
-        self.pool.answered(worker, well, running.alone, peak_memory);
+        let mut running = self.running.remove(&worker)?;
+        let kept = self.pool.answered(worker, well, running.alone, peak_memory);
+        if let Some(lease) = running.lease.take().filter(|_| !kept) {
+            // The GPU is free when the process is gone.
+            self.leaving.insert(worker, (lease, Instant::now()));
+        }
         self.slots.release(running.task);
         Some(running)
     }
@@ -195,7 +200,9 @@ impl Dispatcher<'_, '_> {
         let seconds = running.began.elapsed().as_secs_f64();
         let before = self.attempts.entry(index).or_default();
         before.push(error.class);
-        let Some(wait) = retry_after(before) else {
+        let alike = before.iter().filter(|class| **class == error.class).count() as u32;
+        let retries = &self.plan.tasks[index].retries;
+        let Some(wait) = wait_before_retry(retries, error.class, alike) else {
             return self.fail(index, error, seconds, Some(running.log));
         };
         self.set(index, Change::Retry);
@@ -250,9 +257,4 @@ impl Dispatcher<'_, '_> {
         }
         Ok(())
     }
-}
-
-/// When to try again after these failures.
-fn retry_after(_: &[FailureClass]) -> Option<Duration> {
-    None
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use super::inbox::Message;
 use super::process::Worker;
@@ -15,12 +16,24 @@ use crate::worker::ToWorker;
 /// next job.
 const LEAN: u64 = 256 << 20;
 
+/// Time that a dismissed worker gets to end by itself.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// Waits for a job.
+    Nothing,
+    /// Has one.
+    Job,
+    /// Was dismissed, and has not ended yet. It holds memory until it has, on a GPU, too.
+    Leaving(Instant),
+}
+
 #[derive(Debug)]
 struct Member {
     worker: Worker,
     threads: usize,
-    /// `None` while it is idle.
-    task: Option<usize>,
+    doing: Doing,
     /// Jobs given to it so far.
     jobs: usize,
 }
@@ -43,22 +56,22 @@ impl Pool {
 
     /// Gives a job to a worker, which answers under the name returned. A job that needs ONNX Runtime or a
     /// GPU gets a fresh process, because libraries keep memory, and settings, for as long as they live.
-    pub(super) fn give(&mut self, job: Job, task: usize) -> io::Result<(u64, u32)> {
+    pub(super) fn give(&mut self, job: Job) -> io::Result<(u64, u32)> {
         let alone = is_alone(&job);
-        let idle = |m: &Member| m.task.is_none();
+        let idle = |m: &Member| m.doing == Doing::Nothing;
         let fit = |m: &Member| idle(m) && m.threads == job.threads && !alone;
         let name = match self.members.iter().find(|(_, m)| fit(m)) {
             Some((name, _)) => *name,
             None => {
                 // One idle worker of another kind makes room: it would only hold memory.
-                if let Some(other) = self.members.iter().find(|(_, m)| idle(m)).map(|(name, _)| *name) {
-                    self.members.remove(&other);
+                if let Some(other) = self.members.values_mut().find(|m| idle(m)) {
+                    other.dismiss();
                 }
                 self.start(job.threads)?
             }
         };
         let Some(member) = self.members.get_mut(&name) else { return Err(io::Error::other("no worker")) };
-        member.task = Some(task);
+        member.doing = Doing::Job;
         member.jobs += 1;
         member.worker.send(&ToWorker::Run(Box::new(job)))?;
         Ok((name, member.worker.number()))
@@ -68,23 +81,40 @@ impl Pool {
         let name = self.next;
         self.next += 1;
         let worker = Worker::start(&self.command, &self.leash, name, self.inbox.clone())?;
-        self.members.insert(name, Member { worker, threads, task: None, jobs: 0 });
+        self.members.insert(name, Member { worker, threads, doing: Doing::Nothing, jobs: 0 });
         Ok(name)
     }
 
-    /// A worker has answered: it is kept for the next job, if it can be.
-    pub(super) fn answered(&mut self, worker: u64, well: bool, alone: bool, peak_memory: Option<u64>) {
-        let lean = peak_memory.is_none_or(|bytes| bytes <= LEAN);
-        match self.members.get_mut(&worker) {
-            Some(member) if well && lean && !alone => member.task = None,
-            _ => drop(self.members.remove(&worker)),
+    /// A worker has answered: it is kept for the next job, if it can be. Says whether it is.
+    pub(super) fn answered(
+        &mut self,
+        worker: u64,
+        well: bool,
+        alone: bool,
+        peak_memory: Option<u64>,
+    ) -> bool {
+        let Some(member) = self.members.get_mut(&worker) else { return false };
+        let keep = well && !alone && peak_memory.is_none_or(|bytes| bytes <= LEAN);
+        match keep {
+            true => member.doing = Doing::Nothing,
+            false => member.dismiss(),
         }
+        keep
     }
 
     /// A worker has ended. If it had a task, says whether that was its first.
     pub(super) fn ended(&mut self, worker: u64) -> Option<First> {
         let member = self.members.remove(&worker)?;
-        member.task.map(|_| First(member.jobs == 1))
+        (member.doing == Doing::Job).then_some(First(member.jobs == 1))
+    }
+
+    /// Ends workers that were dismissed and do not go.
+    pub(super) fn enforce_leaving(&self) {
+        for member in self.members.values() {
+            if matches!(member.doing, Doing::Leaving(since) if since.elapsed() > PATIENCE) {
+                member.worker.kill();
+            }
+        }
     }
 
     /// Asks a worker to end its job soon.
@@ -100,6 +130,13 @@ impl Pool {
         if let Some(member) = self.members.get(&worker) {
             member.worker.kill();
         }
+    }
+}
+
+impl Member {
+    fn dismiss(&mut self) {
+        self.worker.dismiss();
+        self.doing = Doing::Leaving(Instant::now());
     }
 }
 

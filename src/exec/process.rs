@@ -12,11 +12,12 @@ use crate::diag::{FailureClass, StageError};
 use crate::os;
 use crate::worker::{FromWorker, ToWorker};
 
-/// A running worker, as the dispatcher sees it. Dropping it closes its input: an idle worker then ends.
+/// A running worker, as the dispatcher sees it.
 #[derive(Debug)]
 pub(super) struct Worker {
     number: u32,
-    input: ChildStdin,
+    /// `None` once it was dismissed.
+    input: Option<ChildStdin>,
 }
 
 /// Environment variable that workers, and all that they start, have; its value is the folder of the study's
@@ -46,7 +47,7 @@ impl Worker {
         let (Some(input), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("a worker was started without pipes"));
         };
-        let worker = Self { number: child.id(), input };
+        let worker = Self { number: child.id(), input: Some(input) };
         std::thread::Builder::new()
             .name(format!("worker {name}"))
             .spawn(move || listen(child, stdout, name, &inbox))?;
@@ -62,10 +63,16 @@ impl Worker {
     pub(super) fn send(&mut self, message: &ToWorker) -> io::Result<()> {
         let mut line = serde_json::to_vec(message)?;
         line.push(b'\n');
-        match self.input.write_all(&line) {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        match input.write_all(&line) {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             done => done,
         }
+    }
+
+    /// Lets an idle worker end: its input does.
+    pub(super) fn dismiss(&mut self) {
+        self.input = None;
     }
 
     /// Ends the whole group now.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::dispatcher::Dispatcher;
 use super::process::LEASH;
-use super::{Capacity, Handle, LockError, RunLock, TaskState};
+use super::{Capacity, Handle, Leases, LockError, RunLock, TaskState};
 use crate::cache::{Layout, Memory, StoreError, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
@@ -28,6 +28,8 @@ pub struct Options {
     pub keep_going: bool,
     /// What may be used at the same time.
     pub capacity: Capacity,
+    /// The GPUs that may be used; none if there are none.
+    pub leases: Option<Leases>,
     /// Command that starts a worker.
     pub worker: Vec<OsString>,
     /// Name of this machine, for the journal and the lock.

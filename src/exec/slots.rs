@@ -1,9 +1,8 @@
-//! What the machine has to give to tasks at the same time: cores, memory, GPUs.
+//! What a run may use at the same time: cores and memory. GPUs are leased, because others use them, too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::stages::Device;
-use crate::study::{DeviceKind, Resources};
+use crate::study::Resources;
 
 /// What may be used in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +11,6 @@ pub struct Capacity {
     pub cores: u32,
     /// Host memory, bytes; `None` for no limit.
     pub memory: Option<u64>,
-    /// Indices of the GPUs that may be used.
-    pub gpus: Vec<u32>,
 }
 
 /// What a task holds while it runs.
@@ -21,10 +18,9 @@ pub struct Capacity {
 struct Held {
     cores: u32,
     memory: u64,
-    gpu: Option<u32>,
 }
 
-/// Slots in use. One task to a GPU: two jobs sharing one card is how the reference study ran out of memory.
+/// Slots in use.
 #[derive(Debug)]
 pub(super) struct Slots {
     capacity: Capacity,
@@ -48,14 +44,7 @@ impl Slots {
         if !fits {
             return None;
         }
-        let gpu = match wants.device {
-            DeviceKind::Cpu => None,
-            DeviceKind::Cuda => {
-                let busy: BTreeSet<u32> = self.held.values().filter_map(|h| h.gpu).collect();
-                Some(self.capacity.gpus.iter().find(|g| !busy.contains(g)).copied()?)
-            }
-        };
-        Some(Held { cores, memory, gpu })
+        Some(Held { cores, memory })
     }
 
     /// Whether a task could start now.
@@ -63,23 +52,12 @@ impl Slots {
         self.offer(wants).is_some()
     }
 
-    /// Takes what a task asks for, if it is free, and says on which device and with how many threads it
-    /// computes.
-    pub(super) fn take(&mut self, task: usize, wants: &Resources) -> Option<(Device, usize)> {
+    /// Takes what a task asks for, if it is free, and says with how many threads it computes.
+    pub(super) fn take(&mut self, task: usize, wants: &Resources) -> Option<usize> {
         let held = self.offer(wants)?;
-        let (device, cores) = (held.gpu.map_or(Device::Cpu, Device::Cuda), held.cores);
+        let cores = held.cores;
         self.held.insert(task, held);
-        Some((device, cores as usize))
-    }
-
-    /// Whether a task could ever be served.
-    pub(super) fn can_serve(&self, wants: &Resources) -> Result<(), String> {
-        match wants.device {
-            DeviceKind::Cuda if self.capacity.gpus.is_empty() => {
-                Err("asks for a CUDA device, but none was found (nor named with --gpus)".to_owned())
-            }
-            _ => Ok(()),
-        }
+        Some(cores as usize)
     }
 
     /// Gives back what a task held.
@@ -92,36 +70,20 @@ impl Slots {
 mod tests {
     use super::*;
 
-    fn slots(cores: u32, memory: Option<u64>, gpus: &[u32]) -> Slots {
-        Slots::new(Capacity { cores, memory, gpus: gpus.to_vec() })
-    }
-
-    fn wants(cores: u32, memory: Option<u64>, device: DeviceKind) -> Resources {
-        Resources { cores, memory, device, ..Resources::default() }
+    fn wants(cores: u32, memory: Option<u64>) -> Resources {
+        Resources { cores, memory, ..Resources::default() }
     }
 
     #[test]
     fn never_gives_more_than_there_is() {
-        let mut s = slots(2, Some(100), &[]);
-        assert!(s.take(0, &wants(1, Some(60), DeviceKind::Cpu)).is_some());
-        assert!(s.take(1, &wants(1, Some(60), DeviceKind::Cpu)).is_none(), "memory");
-        assert!(s.take(2, &wants(2, None, DeviceKind::Cpu)).is_none(), "cores");
-        assert!(s.take(3, &wants(1, Some(40), DeviceKind::Cpu)).is_some());
+        let mut s = Slots::new(Capacity { cores: 2, memory: Some(100) });
+        assert!(s.take(0, &wants(1, Some(60))).is_some());
+        assert!(s.take(1, &wants(1, Some(60))).is_none(), "memory");
+        assert!(s.take(2, &wants(2, None)).is_none(), "cores");
+        assert!(s.take(3, &wants(1, Some(40))).is_some());
         s.release(0);
         s.release(3);
-        assert_eq!(s.take(4, &wants(64, Some(1000), DeviceKind::Cpu)), Some((Device::Cpu, 2)));
-        assert!(s.take(5, &wants(1, None, DeviceKind::Cpu)).is_none());
-    }
-
-    #[test]
-    fn one_task_to_a_gpu() {
-        let mut s = slots(8, None, &[1, 3]);
-        let cuda = wants(1, None, DeviceKind::Cuda);
-        assert_eq!(s.take(0, &cuda).map(|t| t.0), Some(Device::Cuda(1)));
-        assert_eq!(s.take(1, &cuda).map(|t| t.0), Some(Device::Cuda(3)));
-        assert_eq!(s.take(2, &cuda), None);
-        s.release(0);
-        assert_eq!(s.take(2, &cuda).map(|t| t.0), Some(Device::Cuda(1)));
-        assert!(slots(8, None, &[]).can_serve(&cuda).is_err());
+        assert_eq!(s.take(4, &wants(64, Some(1000))), Some(2));
+        assert!(s.take(5, &wants(1, None)).is_none());
     }
 }

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::Change;
 use super::dispatcher::{Dispatcher, Runtime};
 use super::inbox::Message;
 use super::job::{Place, job};
 use super::pool;
+use super::{Busy, Change, Lease, Leases, Want};
 use crate::cache::StoreError;
 use crate::diag::{FailureClass, StageError};
 use crate::events::Event;
 use crate::plan::{Plan, Task};
 use crate::stages::Device;
+use crate::study::DeviceKind;
 
 /// A task in the hands of a worker.
 pub(super) struct Running {
@@ -30,6 +31,7 @@ pub(super) struct Running {
     /// Whether its worker is for this job only.
     pub(super) alone: bool,
     pub(super) attempt: u32,
+    pub(super) lease: Option<Lease>,
     pub(super) device: Device,
     pub(super) threads: usize,
     pub(super) staging: PathBuf,
@@ -37,7 +39,38 @@ pub(super) struct Running {
     pub(super) measured: BTreeMap<String, Value>,
 }
 
-/// Classes of tasks that ask for the same.
+/// How often it is asked for a GPU that another process has.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What became of asking for a GPU.
+enum Leased {
+    /// None is wanted.
+    Nothing,
+    Here(Lease),
+    /// The task that wants it, and who has it.
+    Busy(usize, Busy),
+    /// There will never be one.
+    Refused(StageError),
+}
+
+/// Asks for what a task wants of a GPU.
+fn lease(task: &Task, leases: Option<&Leases>) -> Leased {
+    if task.resources.device == DeviceKind::Cpu {
+        return Leased::Nothing;
+    }
+    let refused = |message: String| Leased::Refused(StageError::new(FailureClass::Runtime, message));
+    let Some(leases) = leases else {
+        let none = "asks for a CUDA device, but none was found (nor named with --gpus)";
+        return refused(format!("{} {none}", task.id));
+    };
+    match leases.try_take(None, Want::of(&task.resources), &task.id) {
+        Ok(Ok(lease)) => Leased::Here(lease),
+        Ok(Err(busy)) => Leased::Busy(0, busy),
+        Err(error) => refused(format!("{}: no GPU could be leased: {error}", task.id)),
+    }
+}
+
+/// Classes of tasks that ask for the same: if one does not fit, none does.
 pub(super) fn classes(plan: &Plan) -> Vec<usize> {
     let mut known: Vec<&Task> = Vec::new();
     let alike = |a: &Task, b: &Task| a.resources == b.resources && a.needs_runtime == b.needs_runtime;
@@ -62,33 +95,60 @@ pub(super) fn device_name(device: Device) -> String {
 impl Dispatcher<'_, '_> {
     /// Starts what fits.
     pub(super) fn start_all(&mut self) -> Result<(), StoreError> {
+        self.next_look = None;
         while !self.is_draining() {
-            let mut wanted = false;
-            let (plan, slots, runtime) = (self.plan, &self.slots, &self.runtime);
+            let mut wants_runtime = false;
+            let mut leased = Leased::Nothing;
+            let (plan, slots, runtime, leases) =
+                (self.plan, &self.slots, &self.runtime, self.options.leases.as_ref());
             let next = self.queue.pop(|index| {
                 let task = &plan.tasks[index];
-                let waits = task.needs_runtime && matches!(runtime, Runtime::Unknown | Runtime::Fetching);
-                wanted |= waits;
-                // One that can never be served is taken, and fails.
-                !waits && (slots.can_serve(&task.resources).is_err() || slots.fits(&task.resources))
+                if task.needs_runtime && matches!(runtime, Runtime::Unknown | Runtime::Fetching) {
+                    wants_runtime = true;
+                    return false;
+                }
+                if !slots.fits(&task.resources) {
+                    return false;
+                }
+                match lease(task, leases) {
+                    Leased::Busy(_, by) => {
+                        leased = Leased::Busy(index, by);
+                        false
+                    }
+                    other => {
+                        leased = other;
+                        true
+                    }
+                }
             });
-            if wanted && matches!(self.runtime, Runtime::Unknown) {
+            if wants_runtime && matches!(self.runtime, Runtime::Unknown) {
                 self.provide_runtime();
             }
-            let Some(index) = next else { return Ok(()) };
-            self.begin(index)?;
+            match (next, leased) {
+                (Some(index), Leased::Refused(error)) => self.fail(index, error, 0.0, None)?,
+                (Some(index), Leased::Here(lease)) => self.begin(index, Some(lease))?,
+                (Some(index), _) => self.begin(index, None)?,
+                (None, Leased::Busy(index, by)) => return self.held_up(index, &by),
+                (None, _) => return Ok(()),
+            }
         }
         Ok(())
     }
 
-    /// Whether something outside this run is waited for, other than a worker.
-    pub(super) fn waits_for_others(&self) -> bool {
-        false
-    }
-
-    /// When to look again for what others hold.
-    pub(super) fn next_look(&self) -> Option<Instant> {
-        None
+    /// A task could start if a GPU were free. If one of our own tasks has it, its end will tell; if another
+    /// process has, one has to look again.
+    fn held_up(&mut self, index: usize, by: &Busy) -> Result<(), StoreError> {
+        let ours = self.running.values().any(|r| r.lease.is_some()) || !self.leaving.is_empty();
+        if ours {
+            return Ok(());
+        }
+        self.next_look = Some(Instant::now() + LOOK_AGAIN);
+        let told = (index, by.to_string());
+        if self.told_held_up.as_ref() != Some(&told) {
+            self.book.write(Event::TaskHeldUp { task: self.name(index), by: told.1.clone() })?;
+            self.told_held_up = Some(told);
+        }
+        Ok(())
     }
 
     fn provide_runtime(&mut self) {
@@ -101,12 +161,8 @@ impl Dispatcher<'_, '_> {
     }
 
     /// Takes a task that fits from the queue to a worker.
-    fn begin(&mut self, index: usize) -> Result<(), StoreError> {
+    fn begin(&mut self, index: usize, lease: Option<Lease>) -> Result<(), StoreError> {
         let task = &self.plan.tasks[index];
-        if let Err(message) = self.slots.can_serve(&task.resources) {
-            let error = StageError::new(FailureClass::Runtime, format!("{} {message}", task.id));
-            return self.fail(index, error, 0.0, None);
-        }
         let runtime = match (task.needs_runtime, &self.runtime) {
             (true, Runtime::Here(path)) => Some(path.clone()),
             (true, Runtime::Unavailable(error)) => {
@@ -115,7 +171,8 @@ impl Dispatcher<'_, '_> {
             }
             _ => None,
         };
-        let Some((device, threads)) = self.slots.take(index, &task.resources) else {
+        let device = lease.as_ref().map_or(Device::Cpu, |lease| Device::Cuda(lease.index()));
+        let Some(threads) = self.slots.take(index, &task.resources) else {
             // Somebody took it in between: back into the queue.
             self.queue.push(index);
             return Ok(());
@@ -131,7 +188,7 @@ impl Dispatcher<'_, '_> {
         let limit = job.timeout_s.and_then(|s| Duration::try_from_secs_f64(s).ok());
         let limit = limit.map(|limit| limit + 2 * self.options.grace);
         let began = Instant::now();
-        match self.pool.give(job, index) {
+        match self.pool.give(job) {
             Ok((worker, pid)) => {
                 self.started(index, attempt, device, &log, pid)?;
                 let running = Running {
@@ -144,6 +201,7 @@ impl Dispatcher<'_, '_> {
                     arrived: false,
                     alone,
                     attempt,
+                    lease,
                     device,
                     threads,
                     staging,

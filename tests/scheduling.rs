@@ -1,0 +1,164 @@
+//! What starts when: retries, priorities, longest paths, memory, GPUs shared with other processes.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{TestEnvironment, wait_until};
+use phasegraph::events::{Event, read};
+
+fn trace(env: &TestEnvironment) -> Vec<String> {
+    std::fs::read_to_string(env.path("trace")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// A study of programs that write a line when they begin and one when they end.
+fn study(stages: &[(&str, &str, &str)]) -> TestEnvironment {
+    let env = TestEnvironment::new();
+    let mut yaml = String::from("version: 1\nstudy: order\nstages:\n");
+    for (name, more, seconds) in stages {
+        let trace = env.path("trace").display().to_string();
+        let script =
+            format!("echo begin {name} >> {trace}; sleep {seconds}; echo end {name} >> {trace}; echo x > $1");
+        yaml += &format!(
+            "  {name}:\n    phase: C\n    kind: command\n    outputs: {{out: out}}\n    \
+             params: {{argv: [sh, -c, '{script}', {name}, \"{{output.out}}\"]}}\n{more}"
+        );
+    }
+    env.write("study.yaml", &yaml);
+    env
+}
+
+fn begins(env: &TestEnvironment) -> Vec<String> {
+    trace(env).iter().filter_map(|l| l.strip_prefix("begin ").map(str::to_owned)).collect()
+}
+
+/// Whether never more than one of them ran.
+fn one_at_a_time(trace: &[String]) -> bool {
+    trace.chunks(2).all(|pair| matches!(pair, [a, b] if a.starts_with("begin") && b.starts_with("end")))
+}
+
+#[test]
+fn a_failure_is_retried_as_its_class_says_and_every_log_is_kept() {
+    let env = TestEnvironment::new();
+    let counter = env.path("counter").display().to_string();
+    let yaml = |retries: &str, end: &str| {
+        format!(
+            "version: 1\nstudy: retry\nstages:\n  flaky:\n    phase: C\n    kind: command\n    outputs: {{out: out}}\n{retries}    \
+             params: {{argv: [sh, -c, 'echo x >> {counter}; n=$(wc -l < {counter}); echo this is attempt $n; if [ $n -lt 3 ]; then {end}; fi; echo done > $1', sh, \"{{output.out}}\"]}}\n"
+        )
+    };
+    env.write("study.yaml", &yaml("    retries: {exit_code: {times: 2, wait: 50ms}}\n", "exit 9"));
+    let ran = env.ok(&["run", "study.yaml"]);
+    assert!(ran.stderr.contains("attempt 1 failed: `sh` exited with code 9"), "{}", ran.stderr);
+    let run = std::fs::read_dir(env.path("phasegraph-out/runs/retry"))
+        .unwrap()
+        .flatten()
+        .find(|e| e.path().is_dir())
+        .unwrap()
+        .path();
+    for attempt in 1..=3 {
+        let log = std::fs::read_to_string(run.join(format!("logs/flaky.{attempt}.log"))).unwrap();
+        assert!(log.contains(&format!("this is attempt {attempt}")), "{log}");
+    }
+    let records = read(&run.join("journal.jsonl")).unwrap();
+    let retried = records.iter().filter(|r| matches!(r.event, Event::TaskRetried { .. })).count();
+    assert_eq!(retried, 2);
+    // Too few attempts, and a class without a policy.
+    for (retries, end, class) in [
+        ("    retries: {exit_code: 1}\n", "exit 9", "exit_code"),
+        ("    retries: {timeout: 5, exit_code: 5}\n", "kill -SEGV $$", "signal"),
+        ("", "exit 9", "exit_code"),
+    ] {
+        std::fs::remove_file(&counter).unwrap();
+        env.write("study.yaml", &yaml(retries, end));
+        let ran = env.run(&["run", "study.yaml", "--force"]);
+        assert_eq!(ran.code, Some(1), "{retries}{end}: {}", ran.stderr);
+        let attempts = env.read("counter").lines().count();
+        assert_eq!(
+            attempts,
+            if retries.contains("exit_code: 1}") { 2 } else { 1 },
+            "{retries}{end}, {class}"
+        );
+    }
+}
+
+#[test]
+fn priority_first_then_the_longest_path() {
+    let env = study(&[
+        ("short", "", "0.01"),
+        ("long", "", "0.4"),
+        ("urgent", "    priority: 5\n", "0.01"),
+        ("middle", "", "0.2"),
+    ]);
+    env.ok(&["run", "study.yaml", "-j1"]);
+    // Nothing is known of durations yet, so what is left is the order of the file.
+    assert_eq!(begins(&env), ["urgent", "short", "long", "middle"]);
+    std::fs::remove_file(env.path("trace")).unwrap();
+    env.ok(&["run", "study.yaml", "-j1", "--force"]);
+    assert_eq!(begins(&env), ["urgent", "long", "middle", "short"]);
+}
+
+#[test]
+fn promised_memory_never_exceeds_what_may_be_used() {
+    let more = "    resources: {memory: 600MB}\n";
+    let env = study(&[("a", more, "0.15"), ("b", more, "0.15"), ("c", more, "0.15")]);
+    env.ok(&["run", "study.yaml", "-j3", "--max-memory", "1GB"]);
+    assert!(one_at_a_time(&trace(&env)), "{:?}", trace(&env));
+    std::fs::remove_file(env.path("trace")).unwrap();
+    env.ok(&["run", "study.yaml", "-j3", "--max-memory", "2GB", "--force"]);
+    assert!(!one_at_a_time(&trace(&env)), "{:?}", trace(&env));
+    let ran = env.run(&["run", "study.yaml", "--max-memory", "lots"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+}
+
+#[test]
+fn two_runs_never_share_a_gpu_and_a_killed_one_leaves_it_free() {
+    let more = "    resources: {device: cuda}\n";
+    let env = study(&[("a", more, "0.2"), ("b", more, "0.2")]);
+    let arguments = |dir: &'static str| ["run", "study.yaml", "-j4", "--gpus", "0", "--dir", dir];
+    let leases = env.path("leases");
+    let start = |dir: &'static str| {
+        let mut command = env.command(&arguments(dir));
+        command.env("PHASEGRAPH_LEASES", &leases).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let (first, second) = (start("one"), start("two"));
+    let stderr: Vec<String> = [first, second]
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{stderr}");
+            stderr
+        })
+        .collect();
+    assert_eq!(trace(&env).len(), 8);
+    assert!(one_at_a_time(&trace(&env)), "{:?}", trace(&env));
+    assert!(stderr.iter().any(|s| s.contains("GPU 0 is held by process")), "{stderr:?}");
+
+    std::fs::remove_file(env.path("trace")).unwrap();
+    let text = env.read("study.yaml").replace("sleep 0.2", "sleep 41.5");
+    env.write("slow.yaml", &text);
+    let mut holder = env.command(&["run", "slow.yaml", "--gpus", "0", "--dir", "three"]);
+    let mut holder = holder.env("PHASEGRAPH_LEASES", &leases).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the holder", || !trace(&env).is_empty());
+    let waiting = start("four");
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert_eq!(trace(&env).len(), 1, "the GPU is taken");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let output = waiting.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn without_a_gpu_the_task_fails_and_says_so() {
+    let env = study(&[("a", "    resources: {device: cuda}\n", "0")]);
+    let mut command = env.command(&["run", "study.yaml"]);
+    let output = command.env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("a asks for a CUDA device, but none was found"), "{stderr}");
+}
