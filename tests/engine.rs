@@ -77,8 +77,12 @@ fn a_changed_parameter_reruns_what_depends_on_it_and_plan_says_so() {
     let plan = env.ok(&["plan", "study.yaml"]).stdout;
     assert!(plan.contains("2 cached, 2 will run, 1 await upstream"), "{plan}");
     assert!(plan.contains(r#"params.argv[5] changed: "2" → "3""#), "{plan}");
+    assert!(plan.contains("\n         last   0."), "what it took last time: {plan}");
+    assert!(plan.contains(" if all of those run (longest path 0."), "an estimate: {plan}");
     let explained = env.ok(&["explain", "study.yaml", "double@n=2"]).stdout;
-    assert_eq!(explained, "double@n=2 will run:\n  params.argv[5] changed: \"2\" → \"3\"\n");
+    let (why, last) = explained.split_once("in run ").unwrap();
+    assert_eq!(why, "double@n=2 will run:\n  params.argv[5] changed: \"2\" → \"3\"\n");
+    assert!(last.contains("it ran, and ended well after"), "{last}");
     let states = env.states(&["run", "study.yaml", "--json"]);
     assert_eq!(
         states,

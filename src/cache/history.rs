@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
+use crate::plan::Past;
 
 #[derive(Serialize, Deserialize)]
 struct Line<T> {
@@ -16,12 +17,14 @@ struct Line<T> {
     fingerprint: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peak_memory: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Last {
     fingerprint: Digest,
-    seconds: Option<f64>,
+    past: Past,
 }
 
 /// Task → last fingerprint and duration, in an append-only file; the last line for a task counts.
@@ -38,8 +41,12 @@ impl History {
         let mut last: BTreeMap<Box<str>, Last> = BTreeMap::new();
         for line in lines::whole(&bytes) {
             let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else { continue };
-            let seconds = line.seconds.or_else(|| last.get(&line.task).and_then(|l| l.seconds));
-            last.insert(line.task, Last { fingerprint: line.fingerprint, seconds });
+            let before = last.get(&line.task).map(|l| l.past).unwrap_or_default();
+            let past = Past {
+                seconds: line.seconds.or(before.seconds),
+                peak_memory: line.peak_memory.or(before.peak_memory),
+            };
+            last.insert(line.task, Last { fingerprint: line.fingerprint, past });
         }
         Ok(Self { file: Appender::new(file), last })
     }
@@ -49,22 +56,22 @@ impl History {
         self.last.get(task).map(|l| &l.fingerprint)
     }
 
-    /// Wall time of a task when it last ran, seconds.
-    pub fn seconds(&self, task: &str) -> Option<f64> {
-        self.last.get(task)?.seconds
+    /// What a task took when it last ran.
+    pub fn past(&self, task: &str) -> Past {
+        self.last.get(task).map(|l| l.past).unwrap_or_default()
     }
 
-    /// Records a task's fingerprint, and its duration if it ran; written with the next
+    /// Records a task's fingerprint, and what it took if it ran; written with the next
     /// [`flush`](Self::flush).
-    pub fn record(&mut self, task: &str, fingerprint: Digest, seconds: Option<f64>) -> io::Result<()> {
-        match self.last.get_mut(task) {
-            Some(last) if seconds.is_none() && last.fingerprint == fingerprint => return Ok(()),
-            Some(last) => *last = Last { fingerprint, seconds: seconds.or(last.seconds) },
-            None => {
-                self.last.insert(task.into(), Last { fingerprint, seconds });
-            }
+    pub fn record(&mut self, task: &str, fingerprint: Digest, ran: Option<Past>) -> io::Result<()> {
+        let before = self.last.get(task);
+        if ran.is_none() && before.is_some_and(|last| last.fingerprint == fingerprint) {
+            return Ok(());
         }
-        self.file.push(&Line { task, fingerprint, seconds })
+        let past = ran.or(before.map(|last| last.past)).unwrap_or_default();
+        self.last.insert(task.into(), Last { fingerprint, past });
+        let Past { seconds, peak_memory } = ran.unwrap_or_default();
+        self.file.push(&Line { task, fingerprint, seconds, peak_memory })
     }
 
     /// Writes what was recorded.
@@ -82,14 +89,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("history.jsonl");
         let mut history = History::load(&file).unwrap();
-        history.record("a", Digest::of(b"1"), Some(2.0)).unwrap();
+        let ran = Past { seconds: Some(2.0), peak_memory: Some(7) };
+        history.record("a", Digest::of(b"1"), Some(ran)).unwrap();
         history.record("a", Digest::of(b"2"), None).unwrap();
         history.record("b", Digest::of(b"3"), None).unwrap();
         history.flush().unwrap();
         let length = std::fs::metadata(&file).unwrap().len();
         let mut again = History::load(&file).unwrap();
-        assert_eq!((again.last("a"), again.seconds("a")), (Some(&Digest::of(b"2")), Some(2.0)));
-        assert_eq!(again.seconds("b"), None);
+        assert_eq!((again.last("a"), again.past("a")), (Some(&Digest::of(b"2")), ran));
+        assert_eq!(again.past("b"), Past::default());
         // Nothing new, nothing written.
         again.record("b", Digest::of(b"3"), None).unwrap();
         again.flush().unwrap();

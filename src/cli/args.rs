@@ -131,6 +131,9 @@ pub struct Plan {
     /// Short for --format json
     #[arg(long)]
     pub json: bool,
+    /// Cores that the estimate of time counts on [default: all]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
     /// Hash every input and every object again instead of trusting sizes and times
     #[arg(long)]
     pub verify: bool,

@@ -82,12 +82,11 @@ pub fn around(plan: &Plan, search: &runtime::Search) -> Result<Surroundings, Fai
 }
 
 /// What a run would do now.
-pub fn outlook(loaded: &Loaded, memory: Memory, selected: &Selected) -> Result<Vec<Outlook>, Failure> {
+pub fn outlook(loaded: &Loaded, memory: &mut Memory, selected: &Selected) -> Result<Vec<Outlook>, Failure> {
     let around = around(&loaded.plan, &surroundings::search(true))?;
-    let Memory { mut store, history } = memory;
-    let deciding =
-        Deciding { plan: &loaded.plan, layout: &loaded.layout, history: &history, around: &around };
-    Ok(deciding.preview(&selected.tasks, &selected.forced, &mut store)?)
+    let Memory { store, history } = memory;
+    let deciding = Deciding { plan: &loaded.plan, layout: &loaded.layout, history, around: &around };
+    Ok(deciding.preview(&selected.tasks, &selected.forced, store)?)
 }
 
 /// The task of that name.

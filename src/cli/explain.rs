@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use phasegraph::diag::exit;
+use phasegraph::diag::{duration, exit};
+use phasegraph::events::TaskPhase;
 use phasegraph::plan::Outlook;
 use serde_json::json;
 
 use super::args::Explain;
-use super::common::{Selected, json as to_json, load_with_memory, outlook, print, task};
+use super::common::{Loaded, Selected, json as to_json, last_view, load_with_memory, outlook, print, task};
 use super::failure::Failure;
 
 pub fn run(args: &Explain) -> Result<u8, Failure> {
-    let (loaded, memory) = load_with_memory(&args.study, false)?;
+    let (loaded, mut memory) = load_with_memory(&args.study, false)?;
     let index = task(&loaded.plan, &args.task)?;
     let tasks = loaded.plan.with_upstream(&BTreeSet::from([index]));
-    let outlook = outlook(&loaded, memory, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() })?;
+    let outlook = outlook(&loaded, &mut memory, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() })?;
     let id = &loaded.plan.tasks[index].id;
     // What a waiting task depends on: the tasks before it that will run for a reason of their own.
     let causes: Vec<(&str, &[String])> = tasks
@@ -56,6 +57,27 @@ pub fn run(args: &Explain) -> Result<u8, Failure> {
             }
         }
     }
+    if let Some(line) = last_time(&loaded, id) {
+        let _ = writeln!(out, "{line}");
+    }
     print(&out)?;
     Ok(exit::OK)
+}
+
+/// What became of the task in the last run, and why. The run may have been of a selection without it.
+fn last_time(loaded: &Loaded, id: &str) -> Option<String> {
+    let view = last_view(&loaded.layout, &loaded.plan.study).ok()?;
+    let task = view.tasks.get(id)?;
+    let message = task.message.as_deref().unwrap_or_default();
+    let took = task.seconds.map(|s| format!(" after {}", duration(s))).unwrap_or_default();
+    let what = match task.phase {
+        TaskPhase::Cached => "was taken from the store: nothing that decides it had changed".to_owned(),
+        TaskPhase::Succeeded => format!("ran, and ended well{took}"),
+        TaskPhase::Failed => format!("failed{took}: {message}"),
+        TaskPhase::Blocked => format!("did not run: it needs {message}, which failed"),
+        TaskPhase::Cancelled => "did not run to its end: the run was stopped".to_owned(),
+        TaskPhase::Delayed => format!("waited: {message}"),
+        TaskPhase::Running => "was running when the run was last heard of".to_owned(),
+    };
+    Some(format!("in run {} it {what}", view.run))
 }

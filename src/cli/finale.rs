@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use phasegraph::diag::duration;
 use phasegraph::events::Outcome;
 use phasegraph::exec::{Summary, TaskState};
-use phasegraph::report::{duration, tally};
+use phasegraph::report::tally;
 use serde_json::json;
 
 use super::common::{Loaded, short};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use phasegraph::diag::duration;
 use phasegraph::events::{Event, Listener, Record, RunView};
-use phasegraph::report::{duration, tally};
+use phasegraph::report::tally;
 use phasegraph::runtime::FetchStep;
 
 use super::runtime::describe_step;
@@ -123,6 +124,7 @@ impl Listener for Progress {
             _ => {}
         }
         self.total.set_position(view.ended() as u64);
-        self.total.set_message(tally(view));
+        let left = view.remaining.map(|s| format!(", about {} left", duration(s))).unwrap_or_default();
+        self.total.set_message(format!("{}{left}", tally(view)));
     }
 }

@@ -32,7 +32,7 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// Something that happened. `Progress` is only ever shown; everything else is also kept.
+/// Something that happened. `Progress` and `Forecast` are only ever shown; everything else is also kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -111,6 +111,11 @@ pub enum Event {
         /// Shown beside it.
         note: Option<String>,
     },
+    /// How long the run will still take, as far as earlier runs tell. Not kept.
+    Forecast {
+        /// Seconds.
+        seconds: f64,
+    },
     /// A task measured something.
     Measured {
         /// Task id.
@@ -186,7 +191,7 @@ pub enum Event {
 impl Event {
     /// Whether the journal keeps it.
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Event::Progress { .. })
+        !matches!(self, Event::Progress { .. } | Event::Forecast { .. })
     }
 }
 

@@ -88,6 +88,9 @@ pub struct RunView {
     pub outcome: Option<Outcome>,
     /// Wall time, seconds.
     pub seconds: Option<f64>,
+    /// How long it will still take, seconds, as last told.
+    #[serde(skip)]
+    pub remaining: Option<f64>,
     /// Why it could not go on, if it could not.
     pub aborted: Option<String>,
     /// Tasks that have had an event, by id.
@@ -131,6 +134,7 @@ impl RunView {
             Event::Progress { task, done, total, unit, note } => {
                 self.task(task).progress = Some((*done, *total, unit.clone(), note.clone()));
             }
+            Event::Forecast { seconds } => self.remaining = Some(*seconds),
             Event::Measured { task, name, value } => {
                 self.task(task).measured.insert(name.clone(), value.clone());
             }

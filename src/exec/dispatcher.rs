@@ -21,7 +21,10 @@ use crate::cache::{
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, Outcome, RunView};
 use crate::io::digest::Digest;
-use crate::plan::Plan;
+use crate::plan::{Past, Plan, Task};
+
+/// How often it is told how long it will still take.
+const FORECAST_EVERY: Duration = Duration::from_secs(2);
 
 /// Where ONNX Runtime is, for tasks that need it.
 pub(super) enum Runtime {
@@ -79,6 +82,7 @@ pub(super) struct Dispatcher<'a, 'b> {
     /// When running tasks will be ended, once an end is wanted.
     pub(super) stopping: Option<Instant>,
     interrupted: bool,
+    forecast_at: Instant,
 }
 
 impl<'a, 'b> Dispatcher<'a, 'b> {
@@ -94,7 +98,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let (sender, inbox) = channel();
         let missing: Vec<usize> = plan.tasks.iter().map(|t| t.upstream().len()).collect();
         let undecided = options.selected.iter().copied().filter(|i| missing[*i] == 0).collect();
-        let path = plan.longest_paths(|task| history.seconds(&task.id));
+        let path = plan.longest_paths(|task| history.past(&task.id).seconds);
         let publisher = Publisher::start(Intake::new(store.root()), sender.clone())
             .map_err(StoreError::io("write to", store.root()))?;
         Ok(Self {
@@ -132,6 +136,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             failed: 0,
             stopping: None,
             interrupted: false,
+            forecast_at: Instant::now(),
         })
     }
 
@@ -156,8 +161,24 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
                 self.handle_message(message)?;
             }
             self.enforce_deadlines()?;
+            self.forecast()?;
         }
         self.finish()
+    }
+
+    /// Tells now and then how long it will still take.
+    fn forecast(&mut self) -> Result<(), StoreError> {
+        if self.forecast_at.elapsed() < FORECAST_EVERY {
+            return Ok(());
+        }
+        self.forecast_at = Instant::now();
+        let selected = &self.options.selected;
+        let left = |index: usize| selected.contains(&index) && !self.states[index].is_final();
+        let past = |task: &Task| self.history.past(&task.id).seconds;
+        match self.plan.estimate(left, past, self.options.capacity.cores) {
+            Some(estimate) => self.book.write(Event::Forecast { seconds: estimate.seconds }),
+            None => Ok(()),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -342,11 +363,11 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         &mut self,
         index: usize,
         finished: &Finished,
-        seconds: Option<f64>,
+        ran: Option<Past>,
     ) -> Result<(), StoreError> {
         let file = self.layout.history();
         let id = &self.plan.tasks[index].id;
-        self.history.record(id, finished.fingerprint, seconds).map_err(StoreError::io("write", &file))
+        self.history.record(id, finished.fingerprint, ran).map_err(StoreError::io("write", &file))
     }
 
     /// Takes note of the outputs of a finished or cached task and looks at what waited for it.

@@ -12,7 +12,7 @@ use super::{Change, TaskState, wait_before_retry};
 use crate::cache::{Finished, Manifest, Miss, Origin, Publication, Published, StoreError, hash};
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, OutputRecord};
-use crate::plan::Source;
+use crate::plan::{Past, Source};
 use crate::stages::Report;
 use crate::worker::{FromWorker, Produced};
 
@@ -172,7 +172,8 @@ impl Dispatcher<'_, '_> {
             self.publishing -= 1;
             self.store.learn_action(fingerprint, outputs.clone(), shown);
             let finished = Finished { fingerprint, outputs };
-            self.remember(index, &finished, Some(manifest.seconds))?;
+            let ran = Past { seconds: Some(manifest.seconds), peak_memory: manifest.peak_memory };
+            self.remember(index, &finished, Some(ran))?;
             self.set(index, Change::Finish);
             self.book.write(Event::TaskSucceeded {
                 task: manifest.task,

@@ -1,14 +1,16 @@
 //! Study → DAG → plan. Pure: no clock, no environment, no file; the same study gives the same bytes.
 
 mod dag;
+mod estimate;
 mod expand;
 mod outlook;
 mod render;
 mod select;
 mod task;
 
+pub use estimate::{Estimate, Past};
 pub use expand::expand;
 pub use outlook::Outlook;
-pub use render::{Format, render};
+pub use render::{Format, Times, render};
 pub use select::{SelectError, Selection};
 pub use task::{Inputs, Plan, Source, Task};

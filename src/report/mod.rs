@@ -4,4 +4,4 @@ mod plain;
 mod text;
 
 pub use plain::Plain;
-pub use text::{duration, memory, status, tally};
+pub use text::{status, tally};

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::text::{duration, memory};
+use crate::diag::{duration, memory};
 use crate::events::{Event, Listener, Record, RunView};
 
 /// Progress of one task is told at most this often.
@@ -42,7 +42,7 @@ impl<W: Write> Listener for Plain<W> {
         if self.quiet {
             return;
         }
-        if let Event::Progress { .. } = record.event {
+        if let Event::Progress { .. } | Event::Forecast { .. } = record.event {
             if self.last_progress.is_some_and(|t| t.elapsed() < PROGRESS_EVERY) {
                 return;
             }
@@ -84,6 +84,7 @@ fn usually(event: &Event) -> Option<String> {
             let note = note.as_ref().map(|n| format!("  {n}")).unwrap_or_default();
             Some(format!("progress {task}  {done}/{total} {unit}{note}"))
         }
+        Event::Forecast { seconds } => Some(format!("about {} left", duration(*seconds))),
         Event::TaskSucceeded { task, seconds, peak_memory, .. } => {
             let peak = peak_memory.map(|b| format!(", {}", memory(b))).unwrap_or_default();
             Some(format!("done     {task}  {}{peak}", duration(*seconds)))

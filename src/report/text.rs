@@ -2,24 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::diag::duration;
 use crate::events::{RunView, TaskPhase};
-
-/// `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..10 => format!("{seconds:.1} s"),
-        10..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
-/// `312 MiB`, `4.7 GiB`.
-pub fn memory(bytes: u64) -> String {
-    let mib = bytes as f64 / 1024.0 / 1024.0;
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
-}
 
 /// `3 run, 21 cached, 1 failed, …`; phases without tasks are left out.
 pub fn tally(view: &RunView) -> String {
@@ -41,8 +25,9 @@ pub fn tally(view: &RunView) -> String {
     if parts.is_empty() { "no task".to_owned() } else { parts.join(", ") }
 }
 
-/// A run at a glance. `alive` tells whether its process still holds the lock; `now` is seconds since 1970.
-pub fn status(view: &RunView, alive: bool, now: f64) -> String {
+/// A run at a glance. `alive` tells whether its process still holds the lock; `now` is seconds since 1970;
+/// `left` is how long it will still take, seconds, where that can be told.
+pub fn status(view: &RunView, alive: bool, now: f64, left: Option<f64>) -> String {
     let mut out = String::new();
     let state = match (view.outcome, alive) {
         (Some(outcome), _) => format!("{outcome:?}").to_lowercase(),
@@ -62,6 +47,9 @@ pub fn status(view: &RunView, alive: bool, now: f64) -> String {
         view.tasks_total,
         tally(view)
     );
+    if let (Some(left), true) = (left, alive) {
+        let _ = writeln!(out, "  about {} left", duration(left));
+    }
     if let Some(message) = &view.aborted {
         let _ = writeln!(out, "  it could not go on: {message}");
     }
@@ -96,20 +84,4 @@ pub fn status(view: &RunView, alive: bool, now: f64) -> String {
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_and_sizes_read_well() {
-        let cases =
-            [(0.42, "0.4 s"), (9.96, "10 s"), (59.4, "59 s"), (185.0, "3 min 5 s"), (7800.0, "2 h 10 min")];
-        for (seconds, text) in cases {
-            assert_eq!(duration(seconds), text);
-        }
-        assert_eq!(memory(312 << 20), "312 MiB");
-        assert_eq!(memory(4812 << 20), "4.7 GiB");
-    }
 }

@@ -5,7 +5,7 @@ mod text;
 
 use serde::Serialize;
 
-use super::{Outlook, Plan, Task};
+use super::{Estimate, Outlook, Past, Plan, Task};
 
 /// How a plan is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +20,26 @@ pub enum Format {
     Mermaid,
 }
 
+/// What is known of the past of a plan's tasks, and what follows from it.
+#[derive(Debug, Clone, Default)]
+pub struct Times {
+    /// What each task took when it last ran; may be empty.
+    pub past: Vec<Past>,
+    /// How long what is not cached will take.
+    pub estimate: Option<Estimate>,
+}
+
 /// Writes a plan; `outlook` has one entry per task.
-pub fn render(plan: &Plan, outlook: &[Outlook], format: Format) -> String {
+pub fn render(plan: &Plan, outlook: &[Outlook], times: &Times, format: Format) -> String {
     match format {
-        Format::Text => text::render(plan, outlook),
-        Format::Json => json(plan, outlook),
+        Format::Text => text::render(plan, outlook, times),
+        Format::Json => json(plan, outlook, times),
         Format::Dot => graph::dot(plan, outlook),
         Format::Mermaid => graph::mermaid(plan, outlook),
     }
 }
 
-fn json(plan: &Plan, outlook: &[Outlook]) -> String {
+fn json(plan: &Plan, outlook: &[Outlook], times: &Times) -> String {
     #[derive(Serialize)]
     struct Line<'a> {
         index: usize,
@@ -38,6 +47,8 @@ fn json(plan: &Plan, outlook: &[Outlook]) -> String {
         task: &'a Task,
         waits_for: Vec<&'a str>,
         outlook: View<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        past: Option<Past>,
     }
     /// The outlook with ids instead of indices.
     #[derive(Serialize)]
@@ -52,6 +63,8 @@ fn json(plan: &Plan, outlook: &[Outlook]) -> String {
     struct Document<'a> {
         version: u32,
         study: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        estimate: Option<Estimate>,
         tasks: Vec<Line<'a>>,
     }
     let tasks = plan
@@ -68,10 +81,11 @@ fn json(plan: &Plan, outlook: &[Outlook]) -> String {
                 Outlook::AwaitsUpstream { on } => View::AwaitsUpstream { on: ids(on) },
                 Outlook::NotSelected => View::NotSelected,
             };
-            Line { index, task, waits_for, outlook }
+            let past = times.past.get(index).copied().filter(|p| *p != Past::default());
+            Line { index, task, waits_for, outlook, past }
         })
         .collect();
-    let document = Document { version: 1, study: &plan.study, tasks };
+    let document = Document { version: 1, study: &plan.study, estimate: times.estimate, tasks };
     // Plain data with string keys: this cannot fail.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }

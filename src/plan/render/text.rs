@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::plan::{Outlook, Plan, Source, Task};
+use super::Times;
+use crate::diag::{duration, memory};
+use crate::plan::{Estimate, Outlook, Past, Plan, Source, Task};
 use crate::study::{DeviceKind, Resources};
 
 /// Fan-ins longer than this are shown by their first members and a count.
 const SHOWN: usize = 4;
 
-pub(super) fn render(plan: &Plan, outlook: &[Outlook]) -> String {
+pub(super) fn render(plan: &Plan, outlook: &[Outlook], times: &Times) -> String {
     let mut out = String::new();
     let mut phase = None;
     for (index, (task, outlook)) in plan.tasks.iter().zip(outlook).enumerate() {
@@ -21,9 +23,36 @@ pub(super) fn render(plan: &Plan, outlook: &[Outlook]) -> String {
             let _ = writeln!(out, "phase {}", task.phase.name());
         }
         write_task(&mut out, plan, index, task, outlook);
+        if let (Some(past), false) = (times.past.get(index).and_then(last), *outlook == Outlook::Cached) {
+            let _ = writeln!(out, "         last   {past}");
+        }
     }
     let _ = writeln!(out, "{}", totals(outlook));
+    if let Some(estimate) = &times.estimate {
+        let _ = writeln!(out, "{}", forecast(estimate));
+    }
     out
+}
+
+/// What a task took when it last ran.
+fn last(past: &Past) -> Option<String> {
+    let seconds = past.seconds.map(duration);
+    let memory = past.peak_memory.map(|bytes| format!("{} memory", memory(bytes)));
+    let words: Vec<String> = seconds.into_iter().chain(memory).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn forecast(estimate: &Estimate) -> String {
+    let new = estimate.tasks - estimate.measured;
+    let guessed = match new {
+        0 => String::new(),
+        _ => format!("; {new} of them never ran and are guessed from the others"),
+    };
+    format!(
+        "about {} if all of those run (longest path {}){guessed}",
+        duration(estimate.seconds),
+        duration(estimate.longest_path)
+    )
 }
 
 fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook: &Outlook) {
@@ -92,15 +121,10 @@ fn resources(resources: &Resources) -> String {
         1 => "1 core".to_owned(),
         n => format!("{n} cores"),
     });
-    words.extend(resources.memory.map(|b| format!("{} memory", size(b))));
-    words.extend(resources.gpu_memory.map(|b| format!("{} GPU memory", size(b))));
+    words.extend(resources.memory.map(|b| format!("{} memory", memory(b))));
+    words.extend(resources.gpu_memory.map(|b| format!("{} GPU memory", memory(b))));
     words.extend(resources.time_s.map(|s| format!("at most {s} s")));
     words.join(", ")
-}
-
-fn size(bytes: u64) -> String {
-    let mib = bytes as f64 / f64::from(1 << 20);
-    if mib >= 1024.0 { format!("{:.1} GiB", mib / 1024.0) } else { format!("{mib:.0} MiB") }
 }
 
 fn totals(outlook: &[Outlook]) -> String {
