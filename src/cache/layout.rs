@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::io::digest::Digest;
-
-/// Name of the record that lies beside every output; no output may be called so.
-pub const PROVENANCE: &str = "provenance.json";
+use crate::kind::PROVENANCE;
 
 /// The paths of one study's output folder.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ pub use history::History;
 pub use index::{Content, Contents};
 pub use intake::{Intake, Publication, Published};
 pub use known::{Finished, Known};
-pub use layout::{Layout, PROVENANCE};
+pub use layout::Layout;
 pub use manifest::{Manifest, Origin, Unreadable};
 pub use memory::Memory;
 pub use stat::{Hashed, Stamp, StatIndex, hash};

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use super::fields::{is_name, mapping, mismatch, text};
 use super::node::{Node, shorten};
 use crate::diag::{Problem, Problems};
+use crate::kind::PROVENANCE;
 
 /// Outputs of an open kind: names and files inside the results folder, each file once.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
@@ -35,6 +36,11 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> BTreeMap<String, Str
         // `a//b` and `a/./b` are one file.
         let plain: Vec<_> = file.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         let plain = plain.join("/");
+        if plain == PROVENANCE || plain.starts_with(&format!("{PROVENANCE}/")) {
+            let message = format!("{what} is `{plain}`, the name of the record that lies beside all outputs");
+            problems.push(Problem::at(node.at.clone(), message).expected("another file name"));
+            continue;
+        }
         if let Some((other, name)) = clash(&files, &plain) {
             let message = format!("{what} is `{plain}`, but output `{name}` is `{other}`");
             problems.push(Problem::at(node.at.clone(), message).expected("one file per output"));
