@@ -48,6 +48,8 @@ pub struct Published {
     pub shown: Vec<Shown>,
     /// The record.
     pub manifest: Manifest,
+    /// The folder that the worker wrote to, empty now.
+    pub staging: PathBuf,
 }
 
 /// Puts finished tasks into a store.
@@ -72,10 +74,12 @@ impl Intake {
         let mut coming = BTreeSet::new();
         for one in &batch {
             for record in one.manifest.outputs.values() {
+                let from = one.staging.join(&record.file);
                 let there = one.held.contains(&record.digest) || self.taken.contains(&record.digest);
                 if !there && coming.insert(record.digest) {
-                    let to = layout::object(&self.root, &record.digest);
-                    objects.push(Move { from: one.staging.join(&record.file), to });
+                    objects.push(Move { from, to: layout::object(&self.root, &record.digest) });
+                } else {
+                    std::fs::remove_file(&from).map_err(StoreError::io("remove", &from))?;
                 }
             }
             manifests.push(self.write(one)?);
@@ -108,8 +112,20 @@ impl Intake {
         atomic::link_or_copy(&layout::action(&self.root, &fingerprint), &record)
             .map_err(StoreError::io("write", &record))?;
         let outputs = super::store::contents(&one.manifest);
-        Ok(Published { task: one.task, fingerprint, outputs, shown, manifest: one.manifest })
+        empty(&one.staging)?;
+        let Publication { task, staging, manifest, .. } = one;
+        Ok(Published { task, fingerprint, outputs, shown, manifest, staging })
     }
+}
+
+/// Empties a staging folder for the next task: a program may have written more than it declared.
+fn empty(staging: &Path) -> Result<(), StoreError> {
+    let left = std::fs::read_dir(staging).map_err(StoreError::io("read", staging))?.next().is_some();
+    if left {
+        std::fs::remove_dir_all(staging).map_err(StoreError::io("clear", staging))?;
+        disk::create_dir_all(staging).map_err(StoreError::io("create", staging))?;
+    }
+    Ok(())
 }
 
 /// A file that will get its final name once it is durable.
@@ -156,7 +172,8 @@ fn together(
     paths: &[&Path],
     work: impl Fn(&Path) -> Result<(), StoreError> + Sync,
 ) -> Result<(), StoreError> {
-    let threads = WAITING.min(paths.len());
+    // A few are done before a thread has started.
+    let threads = WAITING.min(paths.len() / 2);
     if threads < 2 {
         return paths.iter().try_for_each(|path| work(path));
     }

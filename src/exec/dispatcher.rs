@@ -71,6 +71,9 @@ pub(super) struct Dispatcher<'a, 'b> {
     pub(super) next_look: Option<Instant>,
     /// The task that was last told to wait for a GPU, and for whose.
     pub(super) told_held_up: Option<(usize, String)>,
+    /// Folders that workers wrote to, empty again, and how many were ever made.
+    pub(super) empty_staging: Vec<PathBuf>,
+    pub(super) stagings: usize,
     pub(super) publishing: usize,
     pub(super) publisher: Publisher,
     pub(super) pool: Pool,
@@ -129,6 +132,8 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             leaving: BTreeMap::new(),
             next_look: None,
             told_held_up: None,
+            empty_staging: Vec::new(),
+            stagings: 0,
             publishing: 0,
             slots: Slots::new(options.capacity.clone()),
             runtime: Runtime::Unknown,

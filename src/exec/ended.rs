@@ -168,7 +168,8 @@ impl Dispatcher<'_, '_> {
 
     pub(super) fn published(&mut self, published: Vec<Published>) -> Result<(), StoreError> {
         for one in published {
-            let Published { task: index, fingerprint, outputs, shown, manifest } = one;
+            let Published { task: index, fingerprint, outputs, shown, manifest, staging } = one;
+            self.empty_staging.push(staging);
             self.publishing -= 1;
             self.store.learn_action(fingerprint, outputs.clone(), shown);
             let finished = Finished { fingerprint, outputs };

@@ -51,13 +51,7 @@ fn work(mut intake: Intake, finished: &Receiver<Publication>, inbox: &Sender<Mes
         {
             batch.push(next);
         }
-        let staging: Vec<_> = batch.iter().map(|one| one.staging.clone()).collect();
-        let published = intake.publish(batch);
-        if published.is_ok() {
-            // Best effort: the next run clears what is left.
-            staging.iter().for_each(|folder| drop(std::fs::remove_dir_all(folder)));
-        }
-        if inbox.send(Message::Published(published)).is_err() {
+        if inbox.send(Message::Published(intake.publish(batch))).is_err() {
             return;
         }
     }

@@ -179,8 +179,7 @@ impl Dispatcher<'_, '_> {
         };
         let attempt = self.attempts.get(&index).map_or(0, Vec::len) as u32 + 1;
         let log = self.layout.log(self.run, &task.id, attempt);
-        let staging = self.layout.staging().join(index.to_string());
-        std::fs::create_dir_all(&staging).map_err(StoreError::io("create", &staging))?;
+        let staging = self.staging()?;
         let place = Place { device, threads, runtime, staging: staging.clone(), log: log.clone() };
         let job = job(self.plan, index, self.layout, place);
         let alone = pool::is_alone(&job);
@@ -217,6 +216,17 @@ impl Dispatcher<'_, '_> {
                 self.fail(index, error, 0.0, Some(log))
             }
         }
+    }
+
+    /// An empty folder for a worker to write to.
+    fn staging(&mut self) -> Result<PathBuf, StoreError> {
+        if let Some(empty) = self.empty_staging.pop() {
+            return Ok(empty);
+        }
+        let staging = self.layout.staging().join(self.stagings.to_string());
+        self.stagings += 1;
+        std::fs::create_dir_all(&staging).map_err(StoreError::io("create", &staging))?;
+        Ok(staging)
     }
 
     fn started(
