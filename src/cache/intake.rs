@@ -7,7 +7,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, Permissions};
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +71,7 @@ impl Intake {
         let mut objects = Vec::new();
         let mut manifests = Vec::new();
         let mut coming = BTreeSet::new();
+        let mut grown = BTreeSet::new();
         for one in &batch {
             for record in one.manifest.outputs.values() {
                 let from = one.staging.join(&record.file);
@@ -82,19 +82,19 @@ impl Intake {
                     std::fs::remove_file(&from).map_err(StoreError::io("remove", &from))?;
                 }
             }
-            manifests.push(self.write(one)?);
+            manifests.push(self.write(one, &mut grown)?);
         }
         sync_all(objects.iter().chain(&manifests))?;
-        finish(&objects)?;
-        finish(&manifests)?;
+        finish(&objects, &mut grown)?;
+        finish(&manifests, &mut grown)?;
         self.taken.extend(coming);
         batch.into_iter().map(|one| self.show(one)).collect()
     }
 
     /// Writes a manifest under a temporary name.
-    fn write(&self, one: &Publication) -> Result<Move, StoreError> {
+    fn write(&self, one: &Publication, grown: &mut BTreeSet<PathBuf>) -> Result<Move, StoreError> {
         let to = layout::action(&self.root, &one.manifest.fingerprint.digest());
-        create_parent(&to)?;
+        grow(&to, grown)?;
         let from = to.with_extension(format!("{}.tmp", std::process::id()));
         let sealed = one.manifest.seal().map_err(|e| StoreError::io("write", &to)(e.into()))?;
         let written = File::create(&from).and_then(|mut file| disk::write(&mut file, &sealed));
@@ -149,22 +149,26 @@ fn sync_all<'a>(moves: impl Iterator<Item = &'a Move>) -> Result<(), StoreError>
     })
 }
 
-/// Gives files their names, and makes the names durable.
-fn finish(moves: &[Move]) -> Result<(), StoreError> {
-    let mut folders = BTreeSet::new();
+/// Gives files their names, and makes the names durable, with those of folders in `grown`.
+fn finish(moves: &[Move], grown: &mut BTreeSet<PathBuf>) -> Result<(), StoreError> {
     for Move { from, to } in moves {
-        match disk::rename(from, to) {
-            // The folder is made by the first object that needs it.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                create_parent(to)?;
-                disk::rename(from, to).map_err(StoreError::io("publish", to))?;
-            }
-            done => done.map_err(StoreError::io("publish", to))?,
-        }
-        folders.extend(to.parent());
+        grow(to, grown)?;
+        disk::rename(from, to).map_err(StoreError::io("publish", to))?;
     }
-    let folders: Vec<&Path> = folders.into_iter().collect();
+    let mut folders: BTreeSet<PathBuf> = std::mem::take(grown);
+    folders.extend(moves.iter().filter_map(|m| Some(m.to.parent()?.to_owned())));
+    let folders: Vec<&Path> = folders.iter().map(PathBuf::as_path).collect();
     together(&folders, |folder| disk::sync_dir(folder).map_err(StoreError::io("make durable", folder)))
+}
+
+/// Makes the folder of a file if it is the first in it; the folder above has grown by a name then.
+fn grow(file: &Path, grown: &mut BTreeSet<PathBuf>) -> Result<(), StoreError> {
+    let Some(folder) = file.parent() else { return Ok(()) };
+    if !folder.is_dir() {
+        create_parent(file)?;
+        grown.extend(folder.ancestors().skip(1).take(2).map(Path::to_owned));
+    }
+    Ok(())
 }
 
 /// Does `work` for every path on a few threads.
@@ -184,7 +188,7 @@ fn together(
             .collect();
         handles.into_iter().try_for_each(|handle| {
             handle.join().unwrap_or_else(|_| {
-                Err(StoreError::io("make durable", Path::new("a file"))(io::Error::other(
+                Err(StoreError::io("make durable", Path::new("a file"))(std::io::Error::other(
                     "a thread panicked",
                 )))
             })

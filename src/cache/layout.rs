@@ -131,17 +131,6 @@ pub fn provenance(folder: &Path) -> PathBuf {
     folder.join(PROVENANCE)
 }
 
-/// The two folders of the store that are sharded.
-pub(super) fn sharded_folders(store: &Path) -> [PathBuf; 2] {
-    [store.join("objects"), store.join("actions")]
-}
-
-/// All their shards.
-pub(super) fn shards(store: &Path) -> impl Iterator<Item = PathBuf> {
-    let names = |folder: PathBuf| (0..=u8::MAX).map(move |n| folder.join(format!("{n:02x}")));
-    sharded_folders(store).into_iter().flat_map(names)
-}
-
 fn sharded(folder: &Path, digest: &Digest, suffix: &str) -> PathBuf {
     let hex = digest.to_string();
     folder.join(&hex[..2]).join(format!("{}{suffix}", &hex[2..]))

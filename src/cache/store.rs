@@ -100,13 +100,6 @@ impl Store {
         if path.exists() {
             return Ok(());
         }
-        // All folders at once, so that their names need not be made durable one by one later.
-        for shard in layout::shards(&self.root) {
-            disk::create_dir_all(&shard).map_err(StoreError::io("create", &shard))?;
-        }
-        for folder in layout::sharded_folders(&self.root) {
-            disk::sync_dir(&folder).map_err(StoreError::io("make durable", &folder))?;
-        }
         atomic::write(&path, format!("{}\n", Self::FORMAT).as_bytes()).map_err(StoreError::io("write", &path))
     }
 

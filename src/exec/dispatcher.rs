@@ -168,7 +168,19 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             self.enforce_deadlines()?;
             self.forecast()?;
         }
+        self.dismiss();
         self.finish()
+    }
+
+    /// Waits for the idle workers to end: nothing of a run should be there when it is over.
+    fn dismiss(&mut self) {
+        self.pool.dismiss();
+        while !self.pool.is_empty() {
+            if let Ok(Message::Ended { worker, .. }) = self.inbox.recv_timeout(pool::PATIENCE) {
+                self.pool.ended(worker);
+            }
+            self.pool.enforce_leaving();
+        }
     }
 
     /// Tells now and then how long it will still take.

@@ -108,6 +108,16 @@ impl Pool {
         (member.doing == Doing::Job).then_some(First(member.jobs == 1))
     }
 
+    /// Dismisses all workers, which are idle.
+    pub(super) fn dismiss(&mut self) {
+        self.members.values_mut().for_each(Member::dismiss);
+    }
+
+    /// Whether all workers have ended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Ends workers that were dismissed and do not go.
     pub(super) fn enforce_leaving(&self) {
         for member in self.members.values() {
