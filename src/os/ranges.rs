@@ -35,7 +35,7 @@ pub struct RangeLocks {
 pub struct Survey {
     /// Ascending.
     pub free: Vec<Range<u64>>,
-    /// Where each range begins that another has.
+    /// Where each range begins that another has, ascending.
     pub taken: Vec<u64>,
 }
 
@@ -87,6 +87,7 @@ impl RangeLocks {
             survey.taken.push(taken.start);
         }
         survey.free.sort_unstable_by_key(|range| range.start);
+        survey.taken.sort_unstable();
         Ok(survey)
     }
 
@@ -122,5 +123,29 @@ fn request(kind: i32, range: &Range<u64>) -> libc::flock {
         l_start: range.start as libc::off_t,
         l_len: length as libc::off_t,
         l_pid: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_survey_tells_what_others_have_and_not_what_is_ones_own() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || RangeLocks::new(open_no_link(file.path()).unwrap());
+        let lock = |locks: &RangeLocks, range: Range<u64>| locks.lock(std::slice::from_ref(&range)).unwrap();
+        let (late, early, own) = (open(), open(), open());
+        assert!(late.lock(&[50..60, 70..80]).unwrap());
+        assert!(lock(&early, 10..20));
+        assert!(lock(&own, 0..5));
+        let survey = own.survey(15..75).unwrap();
+        assert_eq!(survey.free, [20..50, 60..70]);
+        assert_eq!(survey.taken, [10, 50, 70]);
+        assert!(!own.lock(&[30..40, 55..56]).unwrap());
+        drop(late);
+        assert_eq!(own.survey(EVERYTHING).unwrap().free, [0..10, 20..EVERYTHING.end]);
+        assert!(lock(&own, 20..EVERYTHING.end));
+        assert!(!lock(&early, 1_000_000..1_000_001));
     }
 }
