@@ -154,6 +154,32 @@ fn two_runs_never_share_a_gpu_and_a_killed_one_leaves_it_free() {
 }
 
 #[test]
+fn a_gpu_that_another_holds_holds_up_nothing_else_and_is_taken_when_it_is_free() {
+    let env = study(&[
+        ("held", "    resources: {device: cuda}\n", "2.5"),
+        ("own", "    resources: {device: cuda}\n", "0"),
+    ]);
+    let leases = env.path("leases");
+    let holder = env.read("study.yaml");
+    env.write("holder.yaml", &holder.replace("study: order", "study: holder"));
+    let mut command = env.command(&["run", "holder.yaml", "--gpus", "0", "--until", "held"]);
+    let mut holder = command.env("PHASEGRAPH_LEASES", &leases).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the holder", || !trace(&env).is_empty());
+    // More tasks that need no GPU than any patience, and one before them that does.
+    let mut yaml = String::from("version: 1\nstudy: many\naxes:\n  n: [");
+    yaml += &(0..100).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    yaml += "]\nstages:\n  gpu:\n    phase: C\n    kind: command\n    priority: 9\n    resources: {device: cuda}\n    outputs: {out: out}\n    params: {argv: [touch, \"{output.out}\"]}\n";
+    yaml += "  cpu:\n    phase: C\n    kind: command\n    over: [n]\n    outputs: {out: out}\n    params: {argv: [sh, -c, 'echo $0 > $1', \"{axis.n}\", \"{output.out}\"]}\n";
+    env.write("many.yaml", &yaml);
+    let mut command = env.command(&["run", "many.yaml", "-j2", "--gpus", "0", "--json"]);
+    let output = command.env("PHASEGRAPH_LEASES", &leases).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let states = common::states(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(states.iter().filter(|s| s.ends_with("succeeded")).count(), 101);
+    assert!(holder.wait().unwrap().success());
+}
+
+#[test]
 fn without_a_gpu_the_task_fails_and_says_so() {
     let env = study(&[("a", "    resources: {device: cuda}\n", "0")]);
     let mut command = env.command(&["run", "study.yaml"]);

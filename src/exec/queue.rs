@@ -6,8 +6,18 @@ use std::collections::BTreeSet;
 /// A task that is passed over this often for want of room is due: nothing else starts before it.
 const PATIENCE: u32 = 64;
 
+/// Whether a task could start now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    Yes,
+    /// Other tasks of this run hold what it needs: it can be waited for by starting nothing else.
+    NotNow,
+    /// It waits for something that tasks of this run cannot give back.
+    Elsewhere,
+}
+
 /// Order among ready tasks; the greatest starts first.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Rank {
     priority: i32,
     /// Seconds of the longest path from this task to an end of the plan, itself included.
@@ -17,6 +27,12 @@ struct Rank {
 }
 
 impl Eq for Rank {}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for Rank {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
@@ -63,22 +79,25 @@ impl Queue {
         }
     }
 
-    /// Takes the first task that `fits`; it is asked for one task of each class.
-    pub(super) fn pop(&mut self, mut fits: impl FnMut(usize) -> bool) -> Option<usize> {
+    /// Takes the first task that fits; `fit` is asked for one task of each class, in order.
+    pub(super) fn pop(&mut self, mut fit: impl FnMut(usize) -> Fit) -> Option<usize> {
         let mut heads: Vec<Rank> = self.classes.iter().filter_map(|c| c.last().copied()).collect();
         heads.sort_unstable_by_key(|rank| Reverse(*rank));
-        let first = heads.first()?.index.0;
-        let found = heads.iter().map(|rank| rank.index.0).find(|task| fits(*task))?;
-        if found != first {
-            let times = match self.passed {
-                Some((task, times)) if task == first => times + 1,
-                _ => 1,
-            };
-            if times > PATIENCE {
-                return None;
+        let mut heads = heads.into_iter().map(|rank| rank.index.0);
+        let first = heads.next()?;
+        let found = match fit(first) {
+            Fit::Yes => first,
+            Fit::Elsewhere => heads.find(|task| fit(*task) == Fit::Yes)?,
+            Fit::NotNow => {
+                let times = self.passed.filter(|(task, _)| *task == first).map_or(0, |(_, times)| times);
+                if times >= PATIENCE {
+                    return None;
+                }
+                let found = heads.find(|task| fit(*task) == Fit::Yes)?;
+                self.passed = Some((first, times + 1));
+                found
             }
-            self.passed = Some((first, times));
-        }
+        };
         self.remove(found);
         Some(found)
     }
@@ -89,7 +108,7 @@ mod tests {
     use super::*;
 
     fn drain(queue: &mut Queue) -> Vec<usize> {
-        std::iter::from_fn(|| queue.pop(|_| true)).collect()
+        std::iter::from_fn(|| queue.pop(|_| Fit::Yes)).collect()
     }
 
     #[test]
@@ -107,9 +126,20 @@ mod tests {
         let class_of: Vec<usize> = (0..n).map(|i| usize::from(i > 0)).collect();
         let mut queue = Queue::new(|_| 0, &path, class_of);
         (0..n).for_each(|i| queue.push(i));
-        let small: Vec<usize> = std::iter::from_fn(|| queue.pop(|task| task != 0)).collect();
+        let only_small = |task| if task == 0 { Fit::NotNow } else { Fit::Yes };
+        let small: Vec<usize> = std::iter::from_fn(|| queue.pop(only_small)).collect();
         assert_eq!(small.len(), PATIENCE as usize);
-        assert_eq!(queue.pop(|_| true), Some(0), "its turn has come");
-        assert_eq!(queue.pop(|_| true), Some(PATIENCE as usize + 1), "then the others'");
+        assert_eq!(queue.pop(|_| Fit::Yes), Some(0), "its turn has come");
+        assert_eq!(queue.pop(|_| Fit::Yes), Some(PATIENCE as usize + 1), "then the others'");
+    }
+
+    #[test]
+    fn what_others_hold_holds_up_nobody_else() {
+        let n = 200;
+        let class_of: Vec<usize> = (0..n).map(|i| usize::from(i > 0)).collect();
+        let mut queue = Queue::new(|i| i32::from(i == 0), &vec![1.0; n], class_of);
+        (0..n).for_each(|i| queue.push(i));
+        let held = |task| if task == 0 { Fit::Elsewhere } else { Fit::Yes };
+        assert_eq!(std::iter::from_fn(|| queue.pop(held)).count(), n - 1);
     }
 }

@@ -10,6 +10,7 @@ use super::dispatcher::{Dispatcher, Runtime};
 use super::inbox::Message;
 use super::job::{Place, job};
 use super::pool;
+use super::queue::Fit;
 use super::{Busy, Change, Lease, Leases, Want};
 use crate::cache::StoreError;
 use crate::diag::{FailureClass, StageError};
@@ -47,8 +48,8 @@ enum Leased {
     /// None is wanted.
     Nothing,
     Here(Lease),
-    /// The task that wants it, and who has it.
-    Busy(usize, Busy),
+    /// Others have it.
+    Busy(Busy),
     /// There will never be one.
     Refused(StageError),
 }
@@ -65,7 +66,7 @@ fn lease(task: &Task, leases: Option<&Leases>) -> Leased {
     };
     match leases.try_take(None, Want::of(&task.resources), &task.id) {
         Ok(Ok(lease)) => Leased::Here(lease),
-        Ok(Err(busy)) => Leased::Busy(0, busy),
+        Ok(Err(busy)) => Leased::Busy(busy),
         Err(error) => refused(format!("{}: no GPU could be leased: {error}", task.id)),
     }
 }
@@ -99,50 +100,49 @@ impl Dispatcher<'_, '_> {
         while !self.is_draining() {
             let mut wants_runtime = false;
             let mut leased = Leased::Nothing;
+            let mut busy = None;
             let (plan, slots, runtime, leases) =
                 (self.plan, &self.slots, &self.runtime, self.options.leases.as_ref());
             let next = self.queue.pop(|index| {
                 let task = &plan.tasks[index];
                 if task.needs_runtime && matches!(runtime, Runtime::Unknown | Runtime::Fetching) {
                     wants_runtime = true;
-                    return false;
+                    return Fit::Elsewhere;
                 }
                 if !slots.fits(&task.resources) {
-                    return false;
+                    return Fit::NotNow;
                 }
-                match lease(task, leases) {
-                    Leased::Busy(_, by) => {
-                        leased = Leased::Busy(index, by);
-                        false
-                    }
-                    other => {
-                        leased = other;
-                        true
-                    }
+                leased = lease(task, leases);
+                if let Leased::Busy(by) = &leased {
+                    busy.get_or_insert_with(|| (index, by.clone()));
+                    return Fit::Elsewhere;
                 }
+                Fit::Yes
             });
             if wants_runtime && matches!(self.runtime, Runtime::Unknown) {
                 self.provide_runtime();
+            }
+            if let Some((index, by)) = busy {
+                self.held_up(index, &by)?;
             }
             match (next, leased) {
                 (Some(index), Leased::Refused(error)) => self.fail(index, error, 0.0, None)?,
                 (Some(index), Leased::Here(lease)) => self.begin(index, Some(lease))?,
                 (Some(index), _) => self.begin(index, None)?,
-                (None, Leased::Busy(index, by)) => return self.held_up(index, &by),
                 (None, _) => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// A task could start if a GPU were free. If one of our own tasks has it, its end will tell; if another
-    /// process has, one has to look again.
+    /// A task could start if a GPU were free: one has to look again, for no other process tells when it is.
     fn held_up(&mut self, index: usize, by: &Busy) -> Result<(), StoreError> {
+        self.next_look = Some(Instant::now() + LOOK_AGAIN);
+        // That our own tasks use the GPUs is no news.
         let ours = self.running.values().any(|r| r.lease.is_some()) || !self.leaving.is_empty();
         if ours {
             return Ok(());
         }
-        self.next_look = Some(Instant::now() + LOOK_AGAIN);
         let told = (index, by.to_string());
         if self.told_held_up.as_ref() != Some(&told) {
             self.book.write(Event::TaskHeldUp { task: self.name(index), by: told.1.clone() })?;
