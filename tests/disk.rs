@@ -1,7 +1,7 @@
 //! Disks that fail: full, read-only, errors of single calls, damaged and foreign files. Whatever happens, the
 //! error says what and where, nothing that was good is lost, and the next run gets through.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod common;
 
