@@ -295,6 +295,9 @@ fn selections_and_their_mistakes() {
 fn axes_and_parameters_can_be_set_on_the_command_line() {
     let env = study();
     env.ok(&["run", "study.yaml", "--set", "n=2,5"]);
+    // What would change if: nothing is run, and the reasons are those of a run.
+    let plan = env.ok(&["plan", "study.yaml", "--set", "n=2,7"]).stdout;
+    assert!(plan.contains("5 tasks: 2 cached, 1 will run, 2 await upstream"), "{plan}");
     assert_eq!(env.read("phasegraph-out/results/sums/sum/total.txt"), "24\n30\n");
 }
 

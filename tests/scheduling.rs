@@ -62,6 +62,15 @@ fn a_failure_is_retried_as_its_class_says_and_every_log_is_kept() {
         let log = std::fs::read_to_string(run.join(format!("logs/flaky.{attempt}.log"))).unwrap();
         assert!(log.contains(&format!("this is attempt {attempt}")), "{log}");
     }
+    let first = env.ok(&["log", "study.yaml", "flaky", "--attempt", "1"]).stdout;
+    assert!(first.contains("this is attempt 1"), "{first}");
+    let last = env.ok(&["log", "study.yaml", "flaky"]).stdout;
+    assert!(last.contains("this is attempt 3"), "{last}");
+    let status = env.ok(&["status", "study.yaml"]).stdout;
+    assert!(
+        status.contains("longest: flaky 0.") && status.contains("logs: phasegraph-out/runs/retry/"),
+        "{status}"
+    );
     let records = read(&run.join("journal.jsonl")).unwrap();
     let retried = records.iter().filter(|r| matches!(r.event, Event::TaskRetried { .. })).count();
     assert_eq!(retried, 2);

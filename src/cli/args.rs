@@ -27,7 +27,7 @@ pub enum Command {
     Status(Status),
     /// Say why a task will run, or why it will not
     Explain(Explain),
-    /// Print the log of a task's last attempt
+    /// Print the log of a task's last attempt, or of an earlier one
     Log(Log),
     /// Check a study file and report every problem in it
     Check(Check),
@@ -165,6 +165,9 @@ pub struct Log {
     pub study: StudyArgs,
     /// The task, for example reconstruct@dose=1e4,view=dense
     pub task: String,
+    /// This attempt of the last run that started the task [default: the last]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
 }
 
 #[derive(Debug, ClapArgs)]

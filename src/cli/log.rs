@@ -15,7 +15,11 @@ pub fn run(args: &Log) -> Result<u8, Failure> {
     // A cached task's log lies in the run that made it, so look backwards.
     for run in runs.iter().rev() {
         let started = read(&layout.journal(run))?.into_iter().rev().find_map(|r| match r.event {
-            Event::TaskStarted { task, log, .. } if *task == *id => Some(log),
+            Event::TaskStarted { task, log, attempt, .. }
+                if *task == *id && args.attempt.is_none_or(|wanted| wanted == attempt) =>
+            {
+                Some(log)
+            }
             _ => None,
         });
         if let Some(path) = started {
@@ -25,5 +29,6 @@ pub fn run(args: &Log) -> Result<u8, Failure> {
             return Ok(exit::OK);
         }
     }
-    Err(Failure::NoSuchTask { message: format!("no run of this study has started task `{id}`") })
+    let attempt = args.attempt.map(|n| format!(" an attempt {n} at")).unwrap_or_default();
+    Err(Failure::NoSuchTask { message: format!("no run of this study has started{attempt} task `{id}`") })
 }

@@ -9,7 +9,7 @@ use phasegraph::report;
 use serde::Serialize;
 
 use super::args::Status;
-use super::common::{Loaded, json, last_view, load, print};
+use super::common::{Loaded, json, last_view, load, print, short};
 use super::failure::Failure;
 use super::surroundings::{cores, now};
 
@@ -26,7 +26,9 @@ pub fn run(args: &Status) -> Result<u8, Failure> {
         }
         print(&json(&Document { alive, view: &view })?)?;
     } else {
-        print(&report::status(&view, alive, now(), if alive { left(&loaded, &view)? } else { None }))?;
+        let left = if alive { left(&loaded, &view)? } else { None };
+        let logs = short(&loaded.layout.logs(&view.run));
+        print(&format!("{}  logs: {logs}\n", report::status(&view, alive, now(), left)))?;
     }
     Ok(exit::OK)
 }

@@ -5,6 +5,9 @@ use std::fmt::Write;
 use crate::diag::duration;
 use crate::events::{RunView, TaskPhase};
 
+/// Tasks named as those that took longest.
+const SLOWEST: usize = 3;
+
 /// `3 run, 21 cached, 1 failed, …`; phases without tasks are left out.
 pub fn tally(view: &RunView) -> String {
     let words = [
@@ -50,6 +53,9 @@ pub fn status(view: &RunView, alive: bool, now: f64, left: Option<f64>) -> Strin
     if let (Some(left), true) = (left, alive) {
         let _ = writeln!(out, "  about {} left", duration(left));
     }
+    if let Some(line) = slowest(view) {
+        let _ = writeln!(out, "  {line}");
+    }
     if let Some(message) = &view.aborted {
         let _ = writeln!(out, "  it could not go on: {message}");
     }
@@ -84,4 +90,14 @@ pub fn status(view: &RunView, alive: bool, now: f64, left: Option<f64>) -> Strin
         }
     }
     out
+}
+
+/// The tasks that took longest.
+fn slowest(view: &RunView) -> Option<String> {
+    let done = view.tasks.iter().filter(|(_, task)| task.phase == TaskPhase::Succeeded);
+    let mut done: Vec<(f64, &str)> = done.filter_map(|(id, t)| Some((t.seconds?, id.as_str()))).collect();
+    done.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let words: Vec<String> =
+        done.iter().take(SLOWEST).map(|(seconds, id)| format!("{id} {}", duration(*seconds))).collect();
+    (!words.is_empty()).then(|| format!("longest: {}", words.join(", ")))
 }
