@@ -270,6 +270,23 @@ fn a_damaged_object_is_made_again_and_never_served() {
 }
 
 #[test]
+fn an_input_that_changes_while_it_is_read_fails_its_task() {
+    let env = study();
+    env.write("study.yaml", &env.read("study.yaml").replace("echo made", "sleep 0.4; echo made"));
+    let mut command = env.command(&["run", "study.yaml", "-j2"]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_until("the programs", || env.path("phasegraph-out/runs/sums/staging/1").exists());
+    env.write("base.txt", "20\n");
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("base.txt changed while the task was reading it"), "{stderr}");
+    // Neither result was kept under the digest of an input that it may not have seen.
+    env.ok(&["run", "study.yaml"]);
+    assert_eq!(env.read("phasegraph-out/results/sums/sum/total.txt"), "42\n44\n");
+}
+
+#[test]
 fn selections_and_their_mistakes() {
     let env = study();
     let states = env.states(&["run", "study.yaml", "--json", "--select", "stage=double,n=2"]);

@@ -75,9 +75,11 @@ impl Intake {
         for one in &batch {
             for record in one.manifest.outputs.values() {
                 let from = one.staging.join(&record.file);
-                let there = one.held.contains(&record.digest) || self.taken.contains(&record.digest);
-                if !there && coming.insert(record.digest) {
-                    objects.push(Move { from, to: layout::object(&self.root, &record.digest) });
+                let to = layout::object(&self.root, &record.digest);
+                // One that was put there may have been found damaged since, and moved aside.
+                let taken = self.taken.contains(&record.digest) && to.exists();
+                if !one.held.contains(&record.digest) && !taken && coming.insert(record.digest) {
+                    objects.push(Move { from, to });
                 } else {
                     std::fs::remove_file(&from).map_err(StoreError::io("remove", &from))?;
                 }
