@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Compares phasegraph with the orchestrators one would pick instead. One command repeats everything:
+
+  compare.py                                     all measures; peers are installed into the cache folder
+  compare.py --quick                             a first impression, in less than two minutes
+  compare.py --write docs/benchmarks.md          and puts the tables into the document
+  compare.py --measures speed --shapes m1000 --tools phasegraph,ninja,sh --repeat 9
+
+phasegraph itself is not built: `cargo build --release` first.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import report
+from correctness import Finding, measure_correctness
+from graph import SHAPES
+from hashing import measure_hashing
+from speed import Results, Settings, measure_shape
+from tools import available, catalogue, environment, install
+
+ROOT = Path(__file__).resolve().parents[2]
+MEASURES = ("speed", "hashing", "correctness")
+TOOLS = ("phasegraph", "native", "sh", "make", "ninja", "n2", "doit", "snakemake", "dvc", "redun")
+#: What `--quick` leaves: tools that end within seconds.
+QUICK = ("phasegraph", "sh", "make", "ninja", "n2", "doit")
+#: The correctness matrix runs in well under a minute with these.
+MATRIX = ("phasegraph", "make", "ninja", "n2", "doit", "snakemake", "dvc")
+
+
+def arguments() -> argparse.Namespace:
+    def some(names: tuple[str, ...]) -> Callable[[str], list[str]]:
+        def parse(text: str) -> list[str]:
+            chosen = text.split(",")
+            unknown = [name for name in chosen if name not in names]
+            if unknown:
+                raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: expected some of {','.join(names)}")
+            return chosen
+
+        return parse
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "phasegraph-bench"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--phasegraph", type=Path, default=ROOT / "target/release/phasegraph", help="the program to measure")
+    add(
+        "--cache", type=Path, default=cache, help="folder for peers and working copies (default: %(default)s)"
+    )
+    add("--measures", type=some(MEASURES), default=list(MEASURES), help=",".join(MEASURES))
+    add("--shapes", type=some(SHAPES), help="numbers of tasks (default: m1000,m10000,m100000; quick: m1000)")
+    add("--tools", type=some(TOOLS), help=f"{','.join(TOOLS)} (default: all)")
+    add("--repeat", type=int, help="rounds, each with one run of every tool (default: 7; quick: 2)")
+    add(
+        "--patience",
+        type=float,
+        default=60,
+        help="seconds of all runs of a tool, after which it is not repeated",
+    )
+    add(
+        "--timeout", type=float, default=1800, help="seconds after which a run is killed and counts as failed"
+    )
+    add("--mebibytes", type=int, help="size of each of the four hashed files (default: 512; quick: 128)")
+    add("--quick", action="store_true", help="small shapes, quick tools, few rounds")
+    add("--write", type=Path, metavar="DOCUMENT", help="replace the tables between the marks of a document")
+    add("--label", default="", help="a line above the tables, for example which build was measured")
+    add("--date", default=datetime.date.today().isoformat())
+    args = parser.parse_args()
+    args.shapes = args.shapes or (["m1000"] if args.quick else ["m1000", "m10000", "m100000"])
+    args.tools = args.tools or list(QUICK if args.quick else TOOLS)
+    args.repeat = args.repeat or (2 if args.quick else 7)
+    args.mebibytes = args.mebibytes or (128 if args.quick else 512)
+    return args
+
+
+def run(args: argparse.Namespace) -> str:
+    """Measures and returns the Markdown."""
+    env = environment(args.cache)
+    install(args.cache, args.tools)
+    tools = available([t for t in catalogue(args.phasegraph.resolve()) if t.name in args.tools], env)
+    work = args.cache / "work"
+    settings = Settings(work, env, args.repeat, args.patience, args.timeout)
+    speed: Results = {}
+    hashing: Results = {}
+    matrix: dict[str, dict[str, Finding]] = {}
+    if "correctness" in args.measures:
+        matrix = measure_correctness([t for t in tools if t.name in MATRIX], work, env)
+    if "hashing" in args.measures:
+        hashing = measure_hashing(tools, settings, args.mebibytes)
+    for shape in args.shapes if "speed" in args.measures else []:
+        speed |= measure_shape(shape, tools, settings)
+    save(args.cache / "results.json", speed | hashing)
+
+    text = report.provenance(tools, args.date, args.label, command())
+    text += report.matrix(matrix) if matrix else ""
+    text += report.ratios(speed, tools)
+    text += report.hashed(hashing)
+    text += "".join(report.measured(name, found) for name, found in speed.items())
+    return text
+
+
+def command() -> str:
+    """What was typed, without what differs from machine to machine."""
+    parts = iter(sys.argv[1:])
+    kept = ["benches/orchestrators/compare.py"]
+    for part in parts:
+        if part in ("--cache", "--phasegraph", "--label", "--date"):
+            next(parts, None)
+        else:
+            kept.append(part)
+    return shlex.join(kept)
+
+
+def save(path: Path, results: Results) -> None:
+    """Every single run, for whoever wants to look closer."""
+    plain = {
+        f"{measure} {shape}": {tool: asdict(s) for tool, s in found.items()}
+        for (measure, shape), found in results.items()
+    }
+    path.write_text(json.dumps(plain, indent=1))
+    print(f"single runs: {path}", file=sys.stderr)
+
+
+def main() -> None:
+    args = arguments()
+    if not args.phasegraph.is_file():
+        sys.exit(f"{args.phasegraph} is not there: build it first, or say where it is with --phasegraph")
+    args.cache.mkdir(parents=True, exist_ok=True)
+    text = run(args)
+    print(text)
+    if args.write:
+        report.write_section(args.write, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""How long tools take, run in turn: one round has one run of each tool, so that whatever else the machine
+does meanwhile hits all of them alike."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Literal, TypeVar
+
+from graph import FIFTY, LEAF, Graph
+from measure import Measured
+from project import Fault, Project, Workplace
+from tools import Tool, loud, progress
+
+#: Shapes at which tools are run from nothing, and those at which sources are edited.
+COLD = ("m100", "m1000")
+EDITED = ("m1000", "m10000")
+
+
+What = Literal["wall", "cpu", "rss_mb"]
+
+
+@dataclass
+class Series:
+    """The runs of one tool, or why there are none."""
+
+    runs: list[Measured] = field(default_factory=list)
+    fault: str = ""
+
+    def values(self, what: What) -> list[float]:
+        return [asdict(run)[what] for run in self.runs]
+
+    def median(self, what: What) -> float:
+        return median(self.values(what))
+
+    def least(self, what: What) -> float:
+        return min(self.values(what))
+
+
+#: Measure and shape → tool → its runs.
+Results = dict[tuple[str, str], dict[str, Series]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    work: Path
+    env: dict[str, str]
+    repeat: int
+    #: Seconds after which a tool that has run at least once is not repeated, and those after which it is
+    #: killed.
+    patience: float
+    timeout: float
+
+
+Place = TypeVar("Place", bound=Workplace)
+
+
+def rounds(
+    projects: list[Place], settings: Settings, title: str, step: Callable[[Place], Measured]
+) -> dict[str, Series]:
+    found = {project.tool.name: Series() for project in projects}
+    for number in range(settings.repeat):
+        for project in projects:
+            series = found[project.tool.name]
+            spent = sum(run.wall for run in series.runs)
+            if series.fault or spent > settings.patience:
+                continue
+            progress(f"{title}: round {number + 1}, {project.tool.name}")
+            try:
+                series.runs.append(step(project))
+            except Fault as fault:
+                series.fault = str(fault)
+                loud(f"{title}: {project.tool.name}: {fault}")
+    progress(f"{title}: done", ended=True)
+    return found
+
+
+def measure_shape(shape: str, tools: list[Tool], settings: Settings) -> Results:
+    graph = Graph(shape)
+    results: Results = {}
+    projects = set_up(graph, tools, settings)
+    if shape in COLD:
+        results["cold", shape] = rounds(projects, settings, f"cold {shape}", Project.cold)
+        failed = {name for name, series in results["cold", shape].items() if series.fault}
+        projects = [p for p in projects if p.tool.name not in failed]
+    else:
+        projects = [project for project in projects if built(project, results)]
+    projects = [project for project in projects if project.tool.name != "sh"]
+    dry = [project for project in projects if project.tool.dry]
+    results["no-op", shape] = rounds(projects, settings, f"no-op {shape}", Project.noop)
+    results["dry run", shape] = rounds(dry, settings, f"dry run {shape}", Project.dry)
+    if shape in EDITED:
+        for name, path, reaches in (("1 changed leaf", LEAF, 1), ("50-task edit", FIFTY, 50)):
+            step = partial(Project.edit, path=path, reaches=reaches)
+            results[name, shape] = rounds(projects, settings, f"{name} {shape}", step)
+    return results
+
+
+def set_up(graph: Graph, tools: list[Tool], settings: Settings) -> list[Project]:
+    # The floor knows no state: it can only run everything.
+    takers = [
+        tool for tool in tools if tool.takes(graph.shape) and (tool.name != "sh" or graph.shape in COLD)
+    ]
+    folder = settings.work / graph.shape
+    return [Project(tool, graph, folder / tool.name, settings.env, settings.timeout) for tool in takers]
+
+
+def built(project: Project, results: Results) -> bool:
+    """Runs everything once, unmeasured, where only what follows is measured."""
+    name, shape = project.tool.name, project.graph.shape
+    progress(f"set-up {shape}: {name}")
+    try:
+        project.build()
+    except Fault as fault:
+        loud(f"set-up {shape}: {name}: {fault}")
+        results.setdefault(("no-op", shape), {})[name] = Series(fault=f"set-up: {fault}")
+        return False
+    return True
