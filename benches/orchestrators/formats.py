@@ -69,7 +69,7 @@ def redun(graph: Graph) -> Files:
             with open("dag.json") as file:
                 tasks = json.load(file)
             for _, inputs, output in tasks:
-                made[output] = cat([made.get(path) or File(path) for path in inputs], output)
+                made[output] = cat([made[p] if p in made else File(p) for p in inputs], output)
             return list(made.values())
         """
     return {"workflow.py": dedent(script), "dag.json": listing(graph)}

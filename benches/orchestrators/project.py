@@ -29,6 +29,7 @@ class Workplace:
     def __init__(self, tool: Tool, folder: Path, env: dict[str, str], timeout: float) -> None:
         self.tool, self.folder, self.env, self.timeout = tool, folder, env, timeout
         self.log = folder.with_name(folder.name + ".log")
+        self.resets = 0
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "src").mkdir(parents=True)
         (folder / "out").mkdir()
@@ -44,11 +45,14 @@ class Workplace:
         return found
 
     def reset(self) -> None:
-        """As if nothing had ever run."""
-        for pattern in self.tool.state:
+        """As if nothing had ever run. Old files are put away, not deleted: ext4 avoids the numbers of files
+        deleted a moment ago, and looks long for others when the next run makes its own."""
+        self.resets += 1
+        away = self.folder.with_name(f"{self.folder.name}.old.{self.resets}")
+        away.mkdir()
+        for pattern in (*self.tool.state, "out"):
             for path in self.folder.glob(pattern):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.rmtree(self.folder / "out")
+                path.rename(away / path.name)
         (self.folder / "out").mkdir()
 
 

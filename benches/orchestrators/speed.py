@@ -1,6 +1,7 @@
 """How long tools take, run in turn: one round has one run of each tool, so that whatever else the machine
 does meanwhile hits all of them alike."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -79,6 +80,7 @@ def rounds(
 def measure_shape(shape: str, tools: list[Tool], settings: Settings) -> Results:
     graph = Graph(shape)
     results: Results = {}
+    shutil.rmtree(settings.work / shape, ignore_errors=True)
     projects = set_up(graph, tools, settings)
     if shape in COLD:
         results["cold", shape] = rounds(projects, settings, f"cold {shape}", Project.cold)
@@ -94,6 +96,8 @@ def measure_shape(shape: str, tools: list[Tool], settings: Settings) -> Results:
         for name, path, reaches in (("1 changed leaf", LEAF, 1), ("50-task edit", FIFTY, 50)):
             step = partial(Project.edit, path=path, reaches=reaches)
             results[name, shape] = rounds(projects, settings, f"{name} {shape}", step)
+    if not any(series.fault for found in results.values() for series in found.values()):
+        shutil.rmtree(settings.work / shape)
     return results
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graph import SHAPES
@@ -37,6 +37,15 @@ class Tool:
     largest: str = "m100000"
     version: str = field(default="", compare=False)
 
+    def at(self, program: str) -> "Tool":
+        """The same tool, started by its path."""
+
+        def with_path(argv: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return argv and (program, *argv[1:])
+
+        run, fast = (program, *self.run[1:]), (program, *self.fast[1:])
+        return replace(self, run=run, fast=fast, dry=with_path(self.dry), init=with_path(self.init))
+
     def takes(self, shape: str) -> bool:
         return SHAPES.index(shape) <= SHAPES.index(self.largest)
 
@@ -49,7 +58,7 @@ def catalogue(phasegraph: Path) -> list[Tool]:
     smk = ("snakemake", "--quiet", "all", "--cores")
     return [
         Tool("phasegraph", (*run, "-j1"), run, plan, out),
-        Tool("native", (*run, "-j1"), run, plan, out),
+        Tool("native", (*run, "-j1"), run, plan, out, largest="m10000"),
         Tool("sh", ("sh", "run.sh"), ("sh", "run.sh"), None, ()),
         Tool("make", ("make", "-s"), ("make", "-s", "-j", cores), ("make", "-n"), ()),
         Tool(
@@ -94,7 +103,7 @@ def environment(cache: Path) -> dict[str, str]:
     home = cache / "home"
     home.mkdir(parents=True, exist_ok=True)
     return {
-        "PATH": f"{cache / 'venv' / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "PATH": f"{cache / 'venv' / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "DVC_NO_ANALYTICS": "1",
@@ -125,15 +134,16 @@ def install(cache: Path, names: list[str]) -> None:
 
 
 def available(tools: list[Tool], env: dict[str, str]) -> list[Tool]:
-    """The tools that answer, with their versions."""
+    """The tools that answer, with their versions. They may be anywhere on the user's PATH, but what they
+    start is looked up on a short one: a long one would cost each task a millisecond."""
     found = []
     for tool in tools:
-        program = shutil.which(tool.run[0], path=env["PATH"])
+        program = shutil.which(tool.run[0], path=f"{env['PATH']}:{os.environ.get('PATH', '')}")
         if program is None:
             loud(f"{tool.name} is not installed: it is LEFT OUT of this comparison")
             continue
         version = "" if tool.name == "sh" else version_of(program, env)
-        found.append(Tool(**vars(tool) | {"version": version}))
+        found.append(replace(tool.at(program), version=version))
     return found
 
 
