@@ -16,7 +16,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import report
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
         "--cache", type=Path, default=cache, help="folder for peers and working copies (default: %(default)s)"
     )
     add("--measures", type=some(MEASURES), default=list(MEASURES), help=",".join(MEASURES))
-    add("--shapes", type=some(SHAPES), help="numbers of tasks (default: m1000,m10000,m100000; quick: m1000)")
+    add("--shapes", type=some(SHAPES), help="numbers of tasks (default: all; quick: m1000)")
     add("--tools", type=some(TOOLS), help=f"{','.join(TOOLS)} (default: all)")
     add("--repeat", type=int, help="rounds, each with one run of every tool (default: 7; quick: 2)")
     add(
@@ -69,12 +69,13 @@ def arguments() -> argparse.Namespace:
         "--timeout", type=float, default=1800, help="seconds after which a run is killed and counts as failed"
     )
     add("--mebibytes", type=int, help="size of each of the four hashed files (default: 512; quick: 128)")
+    add("--slow", action="store_true", help="run DVC from nothing at m1000, too: a quarter of an hour")
     add("--quick", action="store_true", help="small shapes, quick tools, few rounds")
     add("--write", type=Path, metavar="DOCUMENT", help="replace the tables between the marks of a document")
     add("--label", default="", help="a line above the tables, for example which build was measured")
     add("--date", default=datetime.date.today().isoformat())
     args = parser.parse_args()
-    args.shapes = args.shapes or (["m1000"] if args.quick else ["m1000", "m10000", "m100000"])
+    args.shapes = args.shapes or (["m1000"] if args.quick else list(SHAPES))
     args.tools = args.tools or list(QUICK if args.quick else TOOLS)
     args.repeat = args.repeat or (2 if args.quick else 7)
     args.mebibytes = args.mebibytes or (128 if args.quick else 512)
@@ -86,6 +87,8 @@ def run(args: argparse.Namespace) -> str:
     env = environment(args.cache)
     install(args.cache, args.tools)
     tools = available([t for t in catalogue(args.phasegraph.resolve()) if t.name in args.tools], env)
+    if args.slow:
+        tools = [replace(tool, largest_cold=tool.largest) for tool in tools]
     work = args.cache / "work"
     settings = Settings(work, env, args.repeat, args.patience, args.timeout)
     speed: Results = {}

@@ -1,4 +1,6 @@
-"""Runs a command and measures it: wall time, processor time of it and all its children, peak memory."""
+"""Runs a command and measures it: wall time, processor time of it and all its children, peak memory.
+
+Linux only."""
 
 import ctypes
 import os
@@ -76,6 +78,10 @@ def wait(pid: int, timeout: float) -> tuple[int | None, struct_rusage]:
     except TimeIsOver:
         kill_tree(pid)
         return None, os.wait4(pid, 0)[2]
+    except KeyboardInterrupt:
+        # The command does not hear it: it was started in the background.
+        kill_tree(pid)
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

@@ -82,12 +82,12 @@ def measure_shape(shape: str, tools: list[Tool], settings: Settings) -> Results:
     results: Results = {}
     shutil.rmtree(settings.work / shape, ignore_errors=True)
     projects = set_up(graph, tools, settings)
-    if shape in COLD:
-        results["cold", shape] = rounds(projects, settings, f"cold {shape}", Project.cold)
-        failed = {name for name, series in results["cold", shape].items() if series.fault}
-        projects = [p for p in projects if p.tool.name not in failed]
-    else:
-        projects = [project for project in projects if built(project, results)]
+    cold = [project for project in projects if shape in COLD and project.tool.takes_cold(shape)]
+    if cold:
+        results["cold", shape] = rounds(cold, settings, f"cold {shape}", Project.cold)
+    failed = {name for found in results.values() for name, series in found.items() if series.fault}
+    projects = [project for project in projects if project.tool.name not in failed]
+    projects = [project for project in projects if project in cold or built(project, results)]
     projects = [project for project in projects if project.tool.name != "sh"]
     dry = [project for project in projects if project.tool.dry]
     results["no-op", shape] = rounds(projects, settings, f"no-op {shape}", Project.noop)

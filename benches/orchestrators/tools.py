@@ -33,8 +33,11 @@ class Tool:
     state: tuple[str, ...]
     #: Prepares an empty folder.
     init: tuple[str, ...] | None = None
-    #: Larger shapes would take hours.
+    #: Makes everything up to date from nothing; `fast` unless there is a shorter way.
+    build: tuple[str, ...] | None = None
+    #: Larger shapes would take hours, or many minutes from nothing.
     largest: str = "m100000"
+    largest_cold: str = "m100000"
     version: str = field(default="", compare=False)
 
     def at(self, program: str) -> "Tool":
@@ -48,6 +51,9 @@ class Tool:
 
     def takes(self, shape: str) -> bool:
         return SHAPES.index(shape) <= SHAPES.index(self.largest)
+
+    def takes_cold(self, shape: str) -> bool:
+        return SHAPES.index(shape) <= SHAPES.index(self.largest_cold)
 
 
 def catalogue(phasegraph: Path) -> list[Tool]:
@@ -85,7 +91,9 @@ def catalogue(phasegraph: Path) -> list[Tool]:
             ("dvc", "repro", "-q", "--dry"),
             ("dvc.lock", ".dvc/cache", ".dvc/tmp", ".dvc-site"),
             ("dvc", "init", "-q", "--no-scm"),
+            build=("sh", "-c", "sh run.sh && dvc commit -f -q"),
             largest="m1000",
+            largest_cold="m100",
         ),
         Tool(
             "redun",
