@@ -12,7 +12,7 @@ use super::{
     Presence, Store, StoreError, changes,
 };
 use crate::io::digest::Digest;
-use crate::plan::{Plan, Source};
+use crate::plan::{Labels, Plan, Source};
 use crate::study::DeviceKind;
 
 /// What decides results but is not in the study file; the binary gathers it.
@@ -234,7 +234,7 @@ impl<'a> Deciding<'a> {
         let mut digest = |source: &'a Source| match source {
             Source::File { .. } => {
                 let digest = files.next().copied();
-                InputDigest { digest: digest.unwrap_or(NOTHING), point: Cow::Owned(BTreeMap::new()) }
+                InputDigest { digest: digest.unwrap_or(NOTHING), point: Cow::Owned(Labels::default()) }
             }
             Source::Task { task, output } => {
                 let digest = known.content(self.plan, *task, output).map(|c| c.digest);

@@ -74,16 +74,17 @@ pub(super) mod tests {
     use super::*;
     use crate::cache::{FINGERPRINT_VERSION, InputDigest};
     use crate::io::digest::Digest;
+    use crate::plan::Labels;
 
     pub(crate) fn sample() -> Fingerprint<'static> {
-        let input = InputDigest { digest: Digest::of(b"a"), point: Cow::Owned(BTreeMap::new()) };
+        let input = InputDigest { digest: Digest::of(b"a"), point: Cow::Owned(Labels::default()) };
         Fingerprint {
             version: FINGERPRINT_VERSION,
             kind: "reconstruct".into(),
             kind_version: 1,
             params: Cow::Owned(json!({"epochs": 10, "alpha": 0.5})),
             seed: Some(1),
-            point: Cow::Owned(BTreeMap::new()),
+            point: Cow::Owned(Labels::default()),
             inputs: BTreeMap::from([("data".into(), vec![input])]),
             outputs: Cow::Owned(BTreeMap::new()),
             env: BTreeMap::new(),

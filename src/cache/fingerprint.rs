@@ -7,12 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::io::digest::{Digest, Hasher};
+use crate::plan::Labels;
 
 /// Version of this struct: raise it when a field changes its meaning.
 pub const FINGERPRINT_VERSION: u32 = 1;
-
-/// Axis → label.
-pub type Labels = BTreeMap<String, String>;
 
 /// One input file: its content, and the axis labels under which the stage sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +22,6 @@ pub struct InputDigest<'a> {
     pub point: Cow<'a, Labels>,
 }
 
-// The signature is serde's: it hands over the field as it is.
-#[allow(clippy::ptr_arg)]
 fn no_labels(labels: &Cow<'_, Labels>) -> bool {
     labels.is_empty()
 }

@@ -37,17 +37,16 @@ pub struct History {
 impl History {
     /// Loads the history; a missing file is an empty one, a torn or damaged line is passed over.
     pub fn load(file: &Path) -> io::Result<Self> {
-        let bytes = lines::load(file)?;
         let mut last: BTreeMap<Box<str>, Last> = BTreeMap::new();
-        for line in lines::whole(&bytes) {
-            let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else { continue };
+        lines::each(file, |line| {
+            let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else { return };
             let before = last.get(&line.task).map(|l| l.past).unwrap_or_default();
             let past = Past {
                 seconds: line.seconds.or(before.seconds),
                 peak_memory: line.peak_memory.or(before.peak_memory),
             };
             last.insert(line.task, Last { fingerprint: line.fingerprint, past });
-        }
+        })?;
         Ok(Self { file: Appender::new(file), last })
     }
 

@@ -39,9 +39,12 @@ pub(super) struct Index {
 impl Index {
     pub(super) fn load(file: impl Into<PathBuf>) -> io::Result<Self> {
         let file = Appender::new(file);
-        let bytes = lines::load(file.path())?;
-        let parse = |line| serde_json::from_slice::<Line<Contents>>(line).ok();
-        let known = lines::whole(&bytes).filter_map(parse).map(|l| (l.fingerprint, l.outputs)).collect();
+        let mut known = BTreeMap::new();
+        lines::each(file.path(), |line| {
+            if let Ok(line) = serde_json::from_slice::<Line<Contents>>(line) {
+                known.insert(line.fingerprint, line.outputs);
+            }
+        })?;
         Ok(Self { file, known })
     }
 

@@ -16,7 +16,7 @@ mod store;
 
 pub use decide::{Deciding, Decision, Miss, Surroundings, ToHash, Why};
 pub use explain::{Change, changes};
-pub use fingerprint::{FINGERPRINT_VERSION, Fingerprint, InputDigest, Labels};
+pub use fingerprint::{FINGERPRINT_VERSION, Fingerprint, InputDigest};
 pub use history::History;
 pub use index::{Content, Contents};
 pub use intake::{Intake, Publication, Published};

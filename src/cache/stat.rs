@@ -112,15 +112,17 @@ impl StatIndex {
     pub fn load(file: impl Into<PathBuf>, afresh: bool) -> io::Result<Self> {
         let file = Appender::new(file);
         let (mut inputs, mut objects) = (BTreeMap::new(), BTreeMap::new());
-        let bytes = if afresh { Vec::new() } else { lines::load(file.path())? };
-        for line in lines::whole(&bytes) {
-            let Ok(line) = serde_json::from_slice::<Line<PathBuf>>(line) else { continue };
+        let take = |line: &[u8]| {
+            let Ok(line) = serde_json::from_slice::<Line<PathBuf>>(line) else { return };
             let Line { path, size, mtime_ns, ctime_ns, inode, digest } = line;
             let stamp = Stamp { size, mtime_ns, ctime_ns, inode };
             match path {
                 Some(path) => drop(inputs.insert(path, Hashed { stamp, digest })),
                 None => drop(objects.insert(digest, stamp)),
             }
+        };
+        if !afresh {
+            lines::each(file.path(), take)?;
         }
         Ok(Self { file, inputs, objects })
     }

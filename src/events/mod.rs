@@ -8,4 +8,4 @@ mod view;
 pub use event::{Event, Outcome, OutputRecord, Record};
 pub use journal::{Journal, JournalError, read};
 pub use listener::Listener;
-pub use view::{RunView, TaskPhase, TaskView};
+pub use view::{RunView, TaskDetails, TaskPhase, TaskView};

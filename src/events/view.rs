@@ -1,9 +1,10 @@
 //! The state of a run, folded from its events: what `status` prints and live reporters show.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Event, Outcome, Record};
 
@@ -27,11 +28,19 @@ pub enum TaskPhase {
     Cancelled,
 }
 
-/// One task of a run.
+/// One task of a run. Of most tasks of most runs nothing is to be said but that they were cached, so the
+/// rest takes memory only where there is something.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskView {
     /// Where it stands.
     pub phase: TaskPhase,
+    #[serde(flatten, serialize_with = "with_defaults")]
+    details: Option<Box<TaskDetails>>,
+}
+
+/// What there is to say about a task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskDetails {
     /// When it started, seconds since 1970.
     pub started: Option<f64>,
     /// Wall time, seconds.
@@ -52,21 +61,31 @@ pub struct TaskView {
     pub warnings: Vec<String>,
 }
 
-impl TaskView {
-    fn new(phase: TaskPhase) -> Self {
-        Self {
-            phase,
-            started: None,
-            seconds: None,
-            message: None,
-            hint: None,
-            log: None,
-            attempt: 1,
-            progress: None,
-            measured: BTreeMap::new(),
-            warnings: Vec::new(),
-        }
+static NOTHING_TO_SAY: TaskDetails = TaskDetails {
+    started: None,
+    seconds: None,
+    message: None,
+    hint: None,
+    log: None,
+    attempt: 1,
+    progress: None,
+    measured: BTreeMap::new(),
+    warnings: Vec::new(),
+};
+
+impl Deref for TaskView {
+    type Target = TaskDetails;
+
+    fn deref(&self) -> &TaskDetails {
+        self.details.as_deref().unwrap_or(&NOTHING_TO_SAY)
     }
+}
+
+fn with_defaults<S: Serializer>(
+    details: &Option<Box<TaskDetails>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    details.as_deref().unwrap_or(&NOTHING_TO_SAY).serialize(serializer)
 }
 
 /// A run, folded.
@@ -118,40 +137,40 @@ impl RunView {
             Event::TaskCached { task, .. } => self.set(task, TaskPhase::Cached),
             Event::TaskStarted { task, log, attempt, .. } => {
                 self.set(task, TaskPhase::Running);
-                let view = self.task(task);
+                let view = self.details(task);
                 (view.started, view.log, view.attempt) = (Some(record.time), Some(log.clone()), *attempt);
                 (view.message, view.progress) = (None, None);
             }
             Event::TaskRetried { task, message, seconds, .. } => {
                 self.set(task, TaskPhase::Delayed);
-                let view = self.task(task);
+                let view = self.details(task);
                 (view.message, view.seconds) = (Some(message.clone()), Some(*seconds));
             }
             Event::TaskHeldUp { task, by } => {
                 self.set(task, TaskPhase::Delayed);
-                self.task(task).message = Some(by.clone());
+                self.details(task).message = Some(by.clone());
             }
             Event::Progress { task, done, total, unit, note } => {
-                self.task(task).progress = Some((*done, *total, unit.clone(), note.clone()));
+                self.details(task).progress = Some((*done, *total, unit.clone(), note.clone()));
             }
             Event::Forecast { seconds } => self.remaining = Some(*seconds),
             Event::Measured { task, name, value } => {
-                self.task(task).measured.insert(name.clone(), value.clone());
+                self.details(task).measured.insert(name.clone(), value.clone());
             }
-            Event::Warned { task, message } => self.task(task).warnings.push(message.clone()),
+            Event::Warned { task, message } => self.details(task).warnings.push(message.clone()),
             Event::TaskSucceeded { task, seconds, .. } => {
                 self.set(task, TaskPhase::Succeeded);
-                self.task(task).seconds = Some(*seconds);
+                self.details(task).seconds = Some(*seconds);
             }
             Event::TaskFailed { task, message, hint, seconds, log, .. } => {
                 self.set(task, TaskPhase::Failed);
-                let view = self.task(task);
+                let view = self.details(task);
                 (view.message, view.hint) = (Some(message.clone()), hint.clone());
                 (view.seconds, view.log) = (Some(*seconds), log.clone());
             }
             Event::TaskBlocked { task, by } => {
                 self.set(task, TaskPhase::Blocked);
-                self.task(task).message = Some(by.clone());
+                self.details(task).message = Some(by.clone());
             }
             Event::TaskCancelled { task } => self.set(task, TaskPhase::Cancelled),
             Event::RunAborted { message, seconds } => {
@@ -182,10 +201,15 @@ impl RunView {
         *self.counts.entry(phase).or_default() += 1;
     }
 
+    fn details(&mut self, task: &str) -> &mut TaskDetails {
+        self.task(task).details.get_or_insert_with(|| Box::new(NOTHING_TO_SAY.clone()))
+    }
+
     fn task(&mut self, task: &str) -> &mut TaskView {
         if !self.tasks.contains_key(task) {
             *self.counts.entry(TaskPhase::Running).or_default() += 1;
-            self.tasks.insert(task.to_owned(), TaskView::new(TaskPhase::Running));
+            let view = TaskView { phase: TaskPhase::Running, details: None };
+            self.tasks.insert(task.to_owned(), view);
         }
         // INVARIANT: it was just put there if it was not there.
         self.tasks.get_mut(task).expect("a task that was just inserted")

@@ -34,7 +34,7 @@ pub(super) fn job(plan: &Plan, index: usize, layout: &Layout, place: Place) -> J
             JobInput {
                 path: results.join(&producer.folder).join(file),
                 origin: producer.id.to_string(),
-                point: (*producer.point).clone(),
+                point: producer.point.to_map(),
             }
         }
     };
@@ -42,7 +42,7 @@ pub(super) fn job(plan: &Plan, index: usize, layout: &Layout, place: Place) -> J
     Job {
         task: task.id.to_string(),
         kind: task.kind.to_string(),
-        point: (*task.point).clone(),
+        point: task.point.to_map(),
         params: merged(&task.params, &task.tuning),
         seed: task.seed.unwrap_or_default(),
         inputs: inputs.collect(),

@@ -3,7 +3,7 @@
 //! A line is eight hexadecimal digits (the CRC-32 of the rest, as in gzip), a space, the record, a newline. A crash can tear only what was being appended, and a torn line cannot pass for a whole one.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -43,17 +43,20 @@ fn checksum(json: &[u8]) -> [u8; 8] {
     text
 }
 
-/// The whole file; empty if there is none.
-pub fn load(path: &Path) -> io::Result<Vec<u8>> {
-    match std::fs::read(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        bytes => bytes,
+/// Calls `take` for the JSON of every whole line of such a file; others are passed over, and there need not
+/// be a file. Not read as a whole: such files have tens of megabytes where there are many tasks.
+pub fn each(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => BufReader::with_capacity(FULL, file?),
+    };
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line)? > 0 {
+        let end = if line.ends_with(b"\n") { line.len() - 1 } else { line.len() };
+        decode(&line[..end]).into_iter().for_each(&mut take);
+        line.clear();
     }
-}
-
-/// The lines of such a file that are whole, as JSON; others are passed over.
-pub fn whole(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|b| *b == b'\n').filter_map(decode)
+    Ok(())
 }
 
 /// Appends lines. Several processes may append to one file: whole lines are written at a time, and the
@@ -133,14 +136,17 @@ mod tests {
         (0..4).for_each(|i| encode(&format!("record {i}"), &mut all).unwrap());
         for cut in 0..=all.len() {
             std::fs::write(&path, &all[..cut]).unwrap();
-            let before = whole(&all[..cut]).count();
+            let read = || {
+                let mut lines = Vec::new();
+                each(&path, |line| lines.push(line.to_vec())).unwrap();
+                lines
+            };
+            let before = read().len();
             let mut appender = Appender::new(&path);
             appender.push(&"new").unwrap();
             appender.sync().unwrap();
-            let bytes = load(&path).unwrap();
-            let read: Vec<&[u8]> = whole(&bytes).collect();
-            assert_eq!(read.len(), before + 1, "cut at {cut}");
-            assert_eq!(read.last(), Some(&&b"\"new\""[..]));
+            assert_eq!(read().len(), before + 1, "cut at {cut}");
+            assert_eq!(read().last(), Some(&b"\"new\"".to_vec()));
         }
     }
 

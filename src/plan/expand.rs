@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dag::Dag;
-use super::{Plan, Source, Task};
+use super::{Labels, Plan, Source, Task};
 use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
 use crate::study::{Matcher, Point, Reference, Resources, Retries, StageDecl, StageSettings, Study};
@@ -27,7 +27,7 @@ struct Expander<'a> {
     /// Consumer → producer → filter → what was made for them.
     matchers: BTreeMap<String, BTreeMap<String, BTreeMap<Filter, Matcher>>>,
     /// What tasks have in common, by its text.
-    points: BTreeMap<String, Arc<BTreeMap<String, String>>>,
+    points: BTreeMap<String, Arc<Labels>>,
     texts: Shared<str>,
     files: Shared<Path>,
 }
@@ -85,7 +85,7 @@ impl<'a> Expander<'a> {
         let mut next = 0;
         for stage in &study.stages {
             first.insert(stage.id.as_str(), next);
-            next += study.points(stage).len();
+            next += study.each_point(stage).len();
         }
         let (texts, files) = (Shared(BTreeSet::new()), Shared(BTreeSet::new()));
         Self { study, catalog, first, matchers: BTreeMap::new(), points: BTreeMap::new(), texts, files }
@@ -96,7 +96,7 @@ impl<'a> Expander<'a> {
         for stage in &self.study.stages {
             let Some(common) = Common::new(stage, self.catalog) else { continue };
             let mut settings = self.study.settings(stage);
-            for point in self.study.points(stage) {
+            for point in self.study.each_point(stage) {
                 tasks.push(self.task(&common, &mut settings, &point));
             }
         }
@@ -121,7 +121,10 @@ impl<'a> Expander<'a> {
             kind: Arc::clone(&common.name),
             kind_version: common.kind.version,
             folder: PathBuf::from(&stage.id).join(&label),
-            point: Arc::clone(self.points.entry(label).or_insert_with(labels)),
+            point: match self.points.get(&label) {
+                Some(known) => Arc::clone(known),
+                None => Arc::clone(self.points.entry(label).or_insert_with(labels)),
+            },
             params: settings.params,
             tuning: settings.tuning,
             seed: common.kind.seeded.then_some(self.study.seed),
@@ -188,8 +191,12 @@ fn order(study: &Study, tasks: Vec<Task>) -> Result<Plan, Problems> {
     for (new, old) in order.iter().enumerate() {
         place[*old] = new;
     }
-    let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
-    let mut ordered: Vec<Task> = order.iter().filter_map(|old| slots[*old].take()).collect();
+    // Mostly they are in order as they were made, and a hundred thousand of them are better not copied.
+    let mut ordered = tasks;
+    if order.iter().enumerate().any(|(new, old)| new != *old) {
+        let mut slots: Vec<Option<Task>> = ordered.into_iter().map(Some).collect();
+        ordered = order.iter().filter_map(|old| slots[*old].take()).collect();
+    }
     for source in ordered.iter_mut().flat_map(|t| t.inputs.0.iter_mut().flat_map(|(_, sources)| sources)) {
         if let Source::Task { task, .. } = source {
             *task = place[*task];

@@ -3,6 +3,7 @@
 mod dag;
 mod estimate;
 mod expand;
+mod labels;
 mod outlook;
 mod render;
 mod select;
@@ -10,6 +11,7 @@ mod task;
 
 pub use estimate::{Estimate, Past};
 pub use expand::expand;
+pub use labels::Labels;
 pub use outlook::Outlook;
 pub use render::{Format, Times, render};
 pub use select::{SelectError, Selection};

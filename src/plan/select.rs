@@ -107,7 +107,7 @@ fn field<'a>(task: &'a Task, key: &str) -> Option<&'a str> {
         "stage" => Some(&task.stage),
         "task" => Some(&task.id),
         "phase" => Some(task.phase.name()),
-        axis => task.point.get(axis).map(String::as_str),
+        axis => task.point.get(axis),
     }
 }
 
@@ -126,7 +126,7 @@ fn names(plan: &Plan, key: &str) -> Vec<String> {
 }
 
 fn check_key(plan: &Plan, key: &str) -> Result<(), SelectError> {
-    let axes: BTreeSet<&str> = plan.tasks.iter().flat_map(|t| t.point.keys().map(String::as_str)).collect();
+    let axes: BTreeSet<&str> = plan.tasks.iter().flat_map(|t| t.point.iter().map(|(axis, _)| axis)).collect();
     let keys: Vec<&str> = ["stage", "phase", "task"].into_iter().chain(axes).collect();
     if keys.contains(&key) {
         return Ok(());

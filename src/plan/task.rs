@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::Labels;
 use crate::study::{Phase, Resources, Retries};
 
 /// Where an input comes from.
@@ -74,7 +75,7 @@ pub struct Task {
     /// Version of the kind's code.
     pub kind_version: u32,
     /// Axis → label.
-    pub point: Arc<BTreeMap<String, String>>,
+    pub point: Arc<Labels>,
     /// Folder under `results/<study>/`: `stage/axis=label,…`.
     pub folder: PathBuf,
     /// Parameters that decide the result.

@@ -65,13 +65,13 @@ pub struct AxisPoint {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Point(
     /// (axis, label) pairs.
-    pub Vec<(String, String)>,
+    pub Vec<(Arc<str>, Arc<str>)>,
 );
 
 impl Point {
     /// The label on an axis.
     pub fn get(&self, axis: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == axis).map(|(_, label)| label.as_str())
+        self.0.iter().find(|(name, _)| **name == *axis).map(|(_, label)| &**label)
     }
 }
 
@@ -247,18 +247,25 @@ impl Study {
     /// The points of a stage: the distinct projections of the study's space on the axes it goes
     /// over, less those that `only` leaves out; sorted by position on the axes.
     pub fn points(&self, stage: &StageDecl) -> Vec<Point> {
-        let axes = self.axes_of(stage);
-        stage
-            .tuples
-            .iter()
-            .map(|tuple| {
-                let pair = |(axis, &i): (&&Axis, &u32)| {
-                    let point = axis.points.get(i as usize)?;
-                    Some((axis.name.clone(), point.label.clone()))
-                };
-                Point(axes.iter().zip(tuple).filter_map(pair).collect())
+        self.each_point(stage).collect()
+    }
+
+    /// The same, one by one.
+    pub fn each_point<'a>(&self, stage: &'a StageDecl) -> impl ExactSizeIterator<Item = Point> + use<'a> {
+        let axes: Vec<(Arc<str>, Vec<Arc<str>>)> = self
+            .axes_of(stage)
+            .into_iter()
+            .map(|axis| {
+                let labels = axis.points.iter().map(|point| point.label.as_str().into());
+                (axis.name.as_str().into(), labels.collect())
             })
-            .collect()
+            .collect();
+        stage.tuples.iter().map(move |tuple| {
+            let pair = |((axis, labels), &i): (&(Arc<str>, Vec<Arc<str>>), &u32)| {
+                Some((Arc::clone(axis), Arc::clone(labels.get(i as usize)?)))
+            };
+            Point(axes.iter().zip(tuple).filter_map(pair).collect())
+        })
     }
 
     /// The axes a stage goes over, in the study's order.
