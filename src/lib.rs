@@ -14,6 +14,7 @@ pub mod worker;
 pub mod stages;
 pub mod runtime;
 pub mod report;
+pub mod provenance;
 pub mod nn;
 pub mod ptycho;
 pub mod io;

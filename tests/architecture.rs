@@ -89,13 +89,31 @@ fn rule_6_each_outside_crate_has_one_home() {
 #[test]
 fn rule_7_no_order_from_hashing() {
     each(&library(), |s| match s.room() {
-        "plan" | "cache" | "events" | "report" => rules::ordered(s),
+        "plan" | "cache" | "events" | "report" | "provenance" => rules::ordered(s),
         _ => Vec::new(),
     });
 }
 
 #[test]
-fn rule_8_no_unwrap_no_stub_no_unproven_unsafe() {
+fn rule_8_provenance_walks_before_it_renders_and_runs_nothing() {
+    let below = ["cache", "diag", "events", "io", "kind"];
+    each(&library(), |s| rules::imports_only(s, "provenance", &below));
+    let walks = |s: &Source| {
+        ["walk", "lineage", "place", "verify", "findings"]
+            .iter()
+            .any(|m| s.within(&format!("provenance/{m}")))
+    };
+    for source in library().iter().filter(|s| walks(s)) {
+        let seen = imports::inner(source).into_iter().filter(|i| i.room() == "provenance");
+        let renderers: Vec<_> = seen
+            .filter(|i| i.path.get(1).is_some_and(|m| ["text", "json", "ro_crate"].contains(&m.as_str())))
+            .collect();
+        assert!(renderers.is_empty(), "{} knows a renderer: {renderers:?}", source.path);
+    }
+}
+
+#[test]
+fn rule_9_no_unwrap_no_stub_no_unproven_unsafe() {
     each(&library(), rules::no_panics);
     each(&everything(), rules::proven);
 }

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::io::digest::Digest;
 use crate::kind::PROVENANCE;
 
+/// What people open.
+const RESULTS: &str = "results";
+/// What results link to.
+const STORE: &str = "store";
+
 /// The paths of one study's output folder.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -18,14 +23,40 @@ impl Layout {
         Self { root: root.into(), study: study.into() }
     }
 
+    /// The layout that a file or folder below `results/<study>` belongs to, and its path below that. Without
+    /// `root`, the folder is found by walking up.
+    pub fn of_result(path: &Path, root: Option<&Path>) -> Option<(Self, PathBuf)> {
+        let within = |root: &Path| {
+            let mut rest = path.strip_prefix(root.join(RESULTS)).ok()?.components();
+            let study = rest.next()?.as_os_str().to_str()?.to_owned();
+            let below = rest.as_path();
+            (!below.as_os_str().is_empty()).then(|| (Self::new(root, study), below.to_owned()))
+        };
+        match root {
+            Some(root) => within(root),
+            // A stage may be called `store`, so that `results` must be there, too.
+            None => path.ancestors().skip(1).filter(|a| a.join(STORE).is_dir()).find_map(within),
+        }
+    }
+
+    /// The folder of everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Name of the study.
+    pub fn study(&self) -> &str {
+        &self.study
+    }
+
     /// `results/<study>`: what people open.
     pub fn results(&self) -> PathBuf {
-        self.root.join("results").join(&self.study)
+        self.root.join(RESULTS).join(&self.study)
     }
 
     /// `store`: shared by all studies under the same root.
     pub fn store(&self) -> PathBuf {
-        self.root.join("store")
+        self.root.join(STORE)
     }
 
     /// `runs/<study>`.
@@ -98,12 +129,25 @@ fn file_name(task: &str) -> String {
 
 /// Path of an object below `store`.
 pub(super) fn object(store: &Path, digest: &Digest) -> PathBuf {
-    sharded(&store.join("objects"), digest, "")
+    sharded(&objects(store), digest, "")
+}
+
+/// Folder of all objects.
+pub(super) fn objects(store: &Path) -> PathBuf {
+    store.join("objects")
+}
+
+/// Ends the names of manifests.
+pub(super) const ACTION: &str = ".json";
+
+/// Folder of all manifests.
+pub(super) fn actions(store: &Path) -> PathBuf {
+    store.join("actions")
 }
 
 /// Path of a manifest below `store`.
 pub(super) fn action(store: &Path, fingerprint: &Digest) -> PathBuf {
-    sharded(&store.join("actions"), fingerprint, ".json")
+    sharded(&actions(store), fingerprint, ACTION)
 }
 
 /// Version of the store's format.
@@ -126,6 +170,22 @@ pub(super) fn quarantine(store: &Path) -> PathBuf {
     store.join("quarantine")
 }
 
+/// Folder of a task below `results/<study>`, from its id: a stage, then a point.
+pub fn task_folder(task: &str) -> PathBuf {
+    let (stage, point) = task.split_once('@').unwrap_or((task, ""));
+    Path::new(stage).join(point)
+}
+
+/// The task whose folder that is.
+pub fn task_of_folder(folder: &Path) -> Option<String> {
+    let parts: Option<Vec<&str>> = folder.iter().map(|part| part.to_str()).collect();
+    match parts?.as_slice() {
+        [stage] => Some((*stage).to_owned()),
+        [stage, point] => Some(format!("{stage}@{point}")),
+        _ => None,
+    }
+}
+
 /// The record of how the files in a results folder were made.
 pub fn provenance(folder: &Path) -> PathBuf {
     folder.join(PROVENANCE)
@@ -134,4 +194,34 @@ pub fn provenance(folder: &Path) -> PathBuf {
 fn sharded(folder: &Path, digest: &Digest, suffix: &str) -> PathBuf {
     let hex = digest.to_string();
     folder.join(&hex[..2]).join(format!("{}{suffix}", &hex[2..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_tells_its_layout() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("out");
+        // A stage called `store` must not be taken for the store.
+        let result = root.join("results/s/store/n=1/a.txt");
+        std::fs::create_dir_all(result.parent().unwrap()).unwrap();
+        std::fs::create_dir_all(root.join("store")).unwrap();
+        let (layout, below) = Layout::of_result(&result, None).unwrap();
+        assert_eq!((layout.root(), layout.study()), (&*root, "s"));
+        assert_eq!(below, Path::new("store/n=1/a.txt"));
+        assert_eq!(Layout::of_result(&result, Some(&root)).unwrap().1, below);
+        assert!(Layout::of_result(&root.join("results/s"), None).is_none(), "no task");
+        assert!(Layout::of_result(&root.join("runs/s/x"), None).is_none());
+        assert!(Layout::of_result(&result, Some(dir.path())).is_none());
+    }
+
+    #[test]
+    fn folders_and_ids_of_tasks_are_each_others() {
+        for (task, folder) in [("sum", "sum"), ("double@n=1,m=a", "double/n=1,m=a")] {
+            assert_eq!(task_folder(task), Path::new(folder).join(""));
+            assert_eq!(task_of_folder(Path::new(folder)).as_deref(), Some(task));
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod layout;
 mod manifest;
 mod memory;
 mod preview;
+mod shelf;
 mod stat;
 mod store;
 
@@ -21,8 +22,9 @@ pub use history::History;
 pub use index::{Content, Contents};
 pub use intake::{Intake, Publication, Published};
 pub use known::{Finished, Known};
-pub use layout::Layout;
+pub use layout::{Layout, provenance, task_folder, task_of_folder};
 pub use manifest::{Manifest, Origin, Unreadable};
 pub use memory::Memory;
+pub use shelf::{Kept, NoManifest, Shelf, Stock, read_manifest};
 pub use stat::{Hashed, Stamp, StatIndex, hash};
 pub use store::{Presence, Shown, Store, StoreError};

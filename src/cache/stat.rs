@@ -44,6 +44,11 @@ impl Stamp {
         }
     }
 
+    /// Whether nothing but the names of the file has changed: a link changes the ctime.
+    fn is_relinked(&self, now: &Self) -> bool {
+        Self { ctime_ns: now.ctime_ns, ..*self } == *now
+    }
+
     /// Whether the clock has moved on since the last change, so that another one would show.
     fn settled(&self) -> bool {
         let changed = self.mtime_ns.max(self.ctime_ns);
@@ -162,6 +167,13 @@ impl StatIndex {
     pub fn record_object(&mut self, hashed: Hashed) {
         if self.objects.insert(hashed.digest, hashed.stamp) != Some(hashed.stamp) {
             self.push(None, hashed);
+        }
+    }
+
+    /// Takes note of new links to an object whose content was just found to be right.
+    pub fn record_relinked(&mut self, digest: Digest, now: Stamp) {
+        if self.objects.get(&digest).is_some_and(|before| before.is_relinked(&now)) {
+            self.record_object(Hashed { stamp: now, digest });
         }
     }
 

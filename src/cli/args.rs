@@ -29,6 +29,8 @@ pub enum Command {
     Explain(Explain),
     /// Print the log of a task's last attempt, or of an earlier one
     Log(Log),
+    /// Show what a result was made from, back to the source files, and whether all of it is still sound
+    Provenance(Provenance),
     /// Check a study file and report every problem in it
     Check(Check),
     /// Print the JSON Schema of the study file, for editors
@@ -168,6 +170,40 @@ pub struct Log {
     /// This attempt of the last run that started the task [default: the last]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub attempt: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProvenanceFormat {
+    /// A tree for people
+    Text,
+    /// One JSON document
+    Json,
+    /// A folder to give away: the files, and ro-crate-metadata.json (Provenance Run Crate 0.5)
+    RoCrate,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Provenance {
+    /// A result, or the folder of a task's results
+    pub output: PathBuf,
+    /// Folder for results, store and journals [default: found by walking up from OUTPUT]
+    #[arg(long, value_name = "DIR", env = "PHASEGRAPH_DIR")]
+    pub dir: Option<PathBuf>,
+    /// How to tell it
+    #[arg(long, value_enum, default_value_t = ProvenanceFormat::Text)]
+    pub format: ProvenanceFormat,
+    /// Folder for the crate, new or empty
+    #[arg(long, value_name = "DIR", required_if_eq("format", "ro-crate"))]
+    pub out: Option<PathBuf>,
+    /// Who is answerable for the results: a name, with an address such as an ORCID in <>
+    #[arg(long, value_name = "NAME <URL>", requires = "out")]
+    pub author: Option<String>,
+    /// Where they work and who publishes: a name, with its page in <>
+    #[arg(long, value_name = "NAME <URL>", requires = "out")]
+    pub organization: Option<String>,
+    /// How the crate's data may be used: a name, with the address of the text in <>
+    #[arg(long, value_name = "NAME <URL>", requires = "out")]
+    pub license: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ use phasegraph::diag::{StageError, exit};
 use phasegraph::events::JournalError;
 use phasegraph::exec::{LockError, RunError};
 use phasegraph::plan::SelectError;
+use phasegraph::provenance::{CrateError, PlaceError, WalkError};
 use phasegraph::study::LoadError;
 
 /// A command that could not be carried out.
@@ -56,6 +57,23 @@ pub enum Failure {
         /// Its output folder.
         folder: PathBuf,
     },
+    /// Options that do not go together.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// A result without a record.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// An RO-Crate.
+    #[error(transparent)]
+    Crate(#[from] CrateError),
+    /// Something is not what was made.
+    #[error("{}", .what.join("\nerror: "))]
+    Damage {
+        /// What, a line each.
+        what: Vec<String>,
+        /// What to do.
+        hint: &'static str,
+    },
     /// Standard output is gone: whoever read it has seen enough.
     #[error("{0}")]
     Output(io::Error),
@@ -82,6 +100,13 @@ impl Failure {
             Failure::Lock(LockError::Held { .. }) => {
                 Some("wait for it, or stop it; `phasegraph status` shows how far it is".to_owned())
             }
+            Failure::Walk(WalkError::Damaged { .. }) => {
+                Some("`phasegraph run` makes the record again, if it has to run the task".to_owned())
+            }
+            Failure::Walk(WalkError::Place(PlaceError::Elsewhere { .. })) => {
+                Some("say with --dir where results and store are".to_owned())
+            }
+            Failure::Damage { hint, .. } => Some((*hint).to_owned()),
             Failure::NeverRun { .. } => Some("start it with `phasegraph run`".to_owned()),
             _ => None,
         }
@@ -91,6 +116,12 @@ impl Failure {
         match self {
             Failure::Study(_) | Failure::Plan(_) => exit::INVALID_STUDY,
             Failure::Select(_) | Failure::NoSuchTask { .. } => exit::NOTHING_SELECTED,
+            Failure::Walk(WalkError::Place(_) | WalkError::NotAnOutput { .. }) => exit::NOTHING_SELECTED,
+            Failure::Usage(_) => exit::USAGE,
+            Failure::Damage { .. }
+            | Failure::Walk(WalkError::Damaged { .. })
+            | Failure::Crate(CrateError::NotAsRecorded { .. }) => exit::DAMAGED,
+            Failure::Walk(WalkError::Store(_)) | Failure::Crate(_) => exit::STORAGE,
             Failure::Store(_) | Failure::Journal(_) | Failure::Read { .. } | Failure::NeverRun { .. } => {
                 exit::STORAGE
             }

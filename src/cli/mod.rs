@@ -13,6 +13,7 @@ mod finale;
 mod log;
 mod plan;
 mod progress;
+mod provenance;
 mod run;
 mod runtime;
 mod schema;
@@ -46,6 +47,7 @@ pub fn main() -> u8 {
         Command::Status(status) => status::run(&status),
         Command::Explain(explain) => explain::run(&explain),
         Command::Log(log) => log::run(&log),
+        Command::Provenance(provenance) => provenance::run(&provenance),
         Command::Check(check) => check::run(&check),
         Command::Schema => schema::run(),
         Command::Completions(completions) => completions::run(&completions),

@@ -16,6 +16,8 @@ pub const STORAGE: u8 = 5;
 pub const LOCKED: u8 = 6;
 /// ONNX Runtime, or an execution provider that was asked for, could not be had.
 pub const RUNTIME: u8 = 7;
+/// A result, an object of the store or a record is not what was made, or is gone; each was named.
+pub const DAMAGED: u8 = 8;
 /// Interrupted by Ctrl-C, SIGTERM or SIGHUP; finished work is kept.
 pub const INTERRUPTED: u8 = 130;
 
@@ -29,5 +31,6 @@ pub const ALL: &[(u8, &str)] = &[
     (STORAGE, "the store, journal or results folder could not be read or written"),
     (LOCKED, "another phasegraph process is running this study"),
     (RUNTIME, "ONNX Runtime or a requested provider could not be had"),
+    (DAMAGED, "a result, an object of the store or a record is not what was made; each was named"),
     (INTERRUPTED, "interrupted; finished work is kept, `phasegraph resume` goes on"),
 ];
