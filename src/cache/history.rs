@@ -50,6 +50,21 @@ impl History {
         Ok(Self { file: Appender::new(file), last })
     }
 
+    /// All tasks with their last fingerprints.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Digest)> {
+        self.last.iter().map(|(task, last)| (&**task, &last.fingerprint))
+    }
+
+    /// The same history with one line for every task.
+    pub(super) fn compacted(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        for (task, Last { fingerprint, past: Past { seconds, peak_memory } }) in &self.last {
+            let (fingerprint, seconds, peak_memory) = (*fingerprint, *seconds, *peak_memory);
+            lines::encode(&Line { task, fingerprint, seconds, peak_memory }, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
     /// The last fingerprint of a task.
     pub fn last(&self, task: &str) -> Option<&Digest> {
         self.last.get(task).map(|l| &l.fingerprint)

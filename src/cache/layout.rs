@@ -7,6 +7,8 @@ use crate::kind::PROVENANCE;
 
 /// What people open.
 const RESULTS: &str = "results";
+/// Journals, logs and histories.
+const RUNS: &str = "runs";
 /// What results link to.
 const STORE: &str = "store";
 
@@ -39,6 +41,23 @@ impl Layout {
         }
     }
 
+    /// Layouts of all studies that were run in a folder, by name.
+    pub fn all(root: &Path) -> std::io::Result<Vec<Self>> {
+        let entries = match std::fs::read_dir(root.join(RUNS)) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if entry.path().is_dir() {
+                names.extend(entry.file_name().into_string());
+            }
+        }
+        names.sort();
+        Ok(names.into_iter().map(|name| Self::new(root, name)).collect())
+    }
+
     /// The folder of everything.
     pub fn root(&self) -> &Path {
         &self.root
@@ -56,12 +75,17 @@ impl Layout {
 
     /// `store`: shared by all studies under the same root.
     pub fn store(&self) -> PathBuf {
-        self.root.join(STORE)
+        Self::store_in(&self.root)
+    }
+
+    /// The store of all studies in a folder.
+    pub fn store_in(root: &Path) -> PathBuf {
+        root.join(STORE)
     }
 
     /// `runs/<study>`.
     pub fn runs(&self) -> PathBuf {
-        self.root.join("runs").join(&self.study)
+        self.root.join(RUNS).join(&self.study)
     }
 
     /// The lock that a running process holds.
@@ -153,6 +177,11 @@ pub(super) fn action(store: &Path, fingerprint: &Digest) -> PathBuf {
 /// Version of the store's format.
 pub(super) fn format(store: &Path) -> PathBuf {
     store.join("format")
+}
+
+/// The lock of everyone who counts on the store.
+pub(super) fn store_lock(store: &Path) -> PathBuf {
+    store.join("lock")
 }
 
 /// Stamps of files that were hashed.

@@ -1,5 +1,6 @@
 //! What was computed before: fingerprints, the store of outputs, and why something must run.
 
+mod compact;
 mod decide;
 mod explain;
 mod fingerprint;
@@ -8,12 +9,15 @@ mod index;
 mod intake;
 mod known;
 mod layout;
+mod lock;
 mod manifest;
 mod memory;
 mod preview;
+mod quarantine;
 mod shelf;
 mod stat;
 mod store;
+mod verify;
 
 pub use decide::{Deciding, Decision, Miss, Surroundings, ToHash, Why};
 pub use explain::{Change, changes};
@@ -23,8 +27,10 @@ pub use index::{Content, Contents};
 pub use intake::{Intake, Publication, Published};
 pub use known::{Finished, Known};
 pub use layout::{Layout, provenance, task_folder, task_of_folder};
+pub use lock::StoreLock;
 pub use manifest::{Manifest, Origin, Unreadable};
 pub use memory::Memory;
 pub use shelf::{Kept, NoManifest, Shelf, Stock, read_manifest};
 pub use stat::{Hashed, Stamp, StatIndex, hash};
 pub use store::{Presence, Shown, Store, StoreError};
+pub use verify::{Fault, Owner, Step, Verdict, verify};

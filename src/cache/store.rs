@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::index::{Content, Contents, Index};
 use super::layout;
 use super::manifest::Unreadable;
+use super::quarantine::put_aside;
 use super::stat::{Hashed, Stamp};
 use super::{Manifest, StatIndex};
 use crate::io::digest::Digest;
@@ -26,6 +27,12 @@ pub enum StoreError {
         message: String,
         /// Whether the disk or the quota is full.
         full: bool,
+    },
+    /// Others count on the store, or someone is cleaning it.
+    #[error("the store is in use by {by}")]
+    Busy {
+        /// `process 123 on host, which …`
+        by: String,
     },
     /// Written by a newer phasegraph.
     #[error("{path} was written by a newer phasegraph (format {found}, this one knows {known})")]
@@ -136,12 +143,7 @@ impl Store {
     /// Moves a damaged object aside.
     pub fn condemn(&mut self, digest: &Digest) -> Result<(), StoreError> {
         self.damaged.insert(*digest);
-        let (path, folder) = (self.object(digest), layout::quarantine(&self.root));
-        disk::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-        match disk::rename(&path, &folder.join(digest.to_string())) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("move aside", &path)(e)),
-            _ => Ok(()),
-        }
+        put_aside(&self.root, &self.object(digest), &digest.to_string()).map(drop)
     }
 
     /// Contents of the outputs under a fingerprint, in the order of their names, and whether it took opening
@@ -291,7 +293,7 @@ pub(super) fn create_parent(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn check_format(root: &Path) -> Result<(), StoreError> {
+pub(super) fn check_format(root: &Path) -> Result<(), StoreError> {
     let path = layout::format(root);
     let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
     match text.trim().parse() {

@@ -31,6 +31,9 @@ pub enum Command {
     Log(Log),
     /// Show what a result was made from, back to the source files, and whether all of it is still sound
     Provenance(Provenance),
+    /// Look after the store: hash everything in it
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Check a study file and report every problem in it
     Check(Check),
     /// Print the JSON Schema of the study file, for editors
@@ -204,6 +207,29 @@ pub struct Provenance {
     /// How the crate's data may be used: a name, with the address of the text in <>
     #[arg(long, value_name = "NAME <URL>", requires = "out")]
     pub license: Option<String>,
+}
+
+/// What commands take that are about a folder and no study.
+#[derive(Debug, ClapArgs)]
+pub struct FolderArgs {
+    /// Folder with results, store and journals [default: found from the current folder upwards]
+    #[arg(long, value_name = "DIR", env = "PHASEGRAPH_DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Hash every object, open every record; what is damaged goes to quarantine and is named
+    Verify(Verify),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Verify {
+    #[command(flatten)]
+    pub folder: FolderArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use phasegraph::cache::{Deciding, Layout, Memory, Surroundings};
+use phasegraph::cache::{Deciding, Layout, Memory, StoreError, Surroundings};
 use phasegraph::diag::nearest;
 use phasegraph::events::{Record, RunView, read};
 use phasegraph::kind::Catalog;
@@ -12,7 +12,7 @@ use phasegraph::plan::{Outlook, Plan, Selection, expand};
 use phasegraph::study::{self, Study};
 use phasegraph::{runtime, stages};
 
-use super::args::{SelectArgs, StudyArgs};
+use super::args::{FolderArgs, SelectArgs, StudyArgs};
 use super::failure::Failure;
 use super::surroundings;
 
@@ -40,10 +40,22 @@ pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
 /// The same with what is remembered of earlier runs, read meanwhile. `afresh` trusts no record of what was
 /// hashed in the past.
 pub fn load_with_memory(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
+    load_and(args, |layout| Memory::load(layout, afresh))
+}
+
+/// The same in order to run.
+pub fn load_to_run(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
+    load_and(args, |layout| Memory::load_to_run(layout, afresh))
+}
+
+fn load_and(
+    args: &StudyArgs,
+    read: impl FnOnce(&Layout) -> Result<Memory, StoreError> + Send,
+) -> Result<(Loaded, Memory), Failure> {
     let catalog: Catalog = stages::catalog();
     let study = study::load(&args.study, &catalog, &args.sets)?;
     let layout = layout(args, &study)?;
-    let (plan, memory) = rayon::join(|| plan(&study, &catalog), || Memory::load(&layout, afresh));
+    let (plan, memory) = rayon::join(|| plan(&study, &catalog), || read(&layout));
     Ok((Loaded { plan: plan?, layout }, memory?))
 }
 
@@ -60,6 +72,20 @@ fn plan(study: &Study, catalog: &Catalog) -> Result<Plan, Failure> {
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|source| Failure::Read { path: path.to_owned(), source })
+}
+
+/// The folder that a command without a study is about: the one given, else the next one from the current
+/// folder upwards that has a store, or has a `phasegraph-out` with one.
+pub fn folder(args: &FolderArgs) -> Result<PathBuf, Failure> {
+    let has_store = |folder: &PathBuf| Layout::store_in(folder).is_dir();
+    if let Some(dir) = &args.dir {
+        let dir = absolute(dir)?;
+        return if has_store(&dir) { Ok(dir) } else { Err(Failure::NoStore { looked: short(&dir) }) };
+    }
+    let here = absolute(Path::new("."))?;
+    let near = |folder: &Path| [folder.join("phasegraph-out"), folder.to_owned()].into_iter().find(has_store);
+    let looked = || format!("{}, its `phasegraph-out`, or above", here.display());
+    here.ancestors().find_map(near).ok_or_else(|| Failure::NoStore { looked: looked() })
 }
 
 pub fn select(plan: &Plan, args: &SelectArgs) -> Result<Selected, Failure> {
@@ -84,7 +110,7 @@ pub fn around(plan: &Plan, search: &runtime::Search) -> Result<Surroundings, Fai
 /// What a run would do now.
 pub fn outlook(loaded: &Loaded, memory: &mut Memory, selected: &Selected) -> Result<Vec<Outlook>, Failure> {
     let around = around(&loaded.plan, &surroundings::search(true))?;
-    let Memory { store, history } = memory;
+    let Memory { store, history, .. } = memory;
     let deciding = Deciding { plan: &loaded.plan, layout: &loaded.layout, history, around: &around };
     Ok(deciding.preview(&selected.tasks, &selected.forced, store)?)
 }

@@ -57,6 +57,12 @@ pub enum Failure {
         /// Its output folder.
         folder: PathBuf,
     },
+    /// No folder to work on.
+    #[error("there is no store in {looked}: expected a folder with `store` in it")]
+    NoStore {
+        /// Where it was looked for.
+        looked: String,
+    },
     /// Options that do not go together.
     #[error("{0}")]
     Usage(&'static str),
@@ -97,6 +103,9 @@ impl Failure {
     fn hint(&self) -> Option<String> {
         match self {
             Failure::Runtime(error) => error.hint.clone(),
+            Failure::Store(StoreError::Busy { .. }) => {
+                Some("wait for it: the store is cleaned only when nobody counts on it".to_owned())
+            }
             Failure::Lock(LockError::Held { .. }) => {
                 Some("wait for it, or stop it; `phasegraph status` shows how far it is".to_owned())
             }
@@ -106,6 +115,7 @@ impl Failure {
             Failure::Walk(WalkError::Place(PlaceError::Elsewhere { .. })) => {
                 Some("say with --dir where results and store are".to_owned())
             }
+            Failure::NoStore { .. } => Some("say with --dir where results and store are".to_owned()),
             Failure::Damage { hint, .. } => Some((*hint).to_owned()),
             Failure::NeverRun { .. } => Some("start it with `phasegraph run`".to_owned()),
             _ => None,
@@ -121,7 +131,8 @@ impl Failure {
             Failure::Damage { .. }
             | Failure::Walk(WalkError::Damaged { .. })
             | Failure::Crate(CrateError::NotAsRecorded { .. }) => exit::DAMAGED,
-            Failure::Walk(WalkError::Store(_)) | Failure::Crate(_) => exit::STORAGE,
+            Failure::Walk(WalkError::Store(_)) | Failure::Crate(_) | Failure::NoStore { .. } => exit::STORAGE,
+            Failure::Store(StoreError::Busy { .. }) => exit::LOCKED,
             Failure::Store(_) | Failure::Journal(_) | Failure::Read { .. } | Failure::NeverRun { .. } => {
                 exit::STORAGE
             }

@@ -18,12 +18,13 @@ mod run;
 mod runtime;
 mod schema;
 mod status;
+mod store;
 mod surroundings;
 mod worker;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, StoreCommand};
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
@@ -48,6 +49,7 @@ pub fn main() -> u8 {
         Command::Explain(explain) => explain::run(&explain),
         Command::Log(log) => log::run(&log),
         Command::Provenance(provenance) => provenance::run(&provenance),
+        Command::Store(StoreCommand::Verify(verify)) => store::verify(&verify),
         Command::Check(check) => check::run(&check),
         Command::Schema => schema::run(),
         Command::Completions(completions) => completions::run(&completions),

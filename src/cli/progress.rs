@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use phasegraph::cache::Step;
 use phasegraph::diag::duration;
 use phasegraph::events::{Event, Listener, Record, RunView};
 use phasegraph::report::tally;
@@ -74,6 +75,20 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A bar for looking at everything in a store, moved from several threads.
+pub fn verifying() -> Box<dyn Fn(Step) + Sync> {
+    let bar =
+        ProgressBar::new(0).with_style(style("{bar:20} {bytes}/{total_bytes}  {elapsed}, {eta} left  {msg}"));
+    Box::new(move |step| match step {
+        Step::Begun { files, bytes } => {
+            bar.set_length(bytes);
+            bar.set_message(format!("{files} files"));
+        }
+        Step::Looked { bytes } => bar.inc(bytes),
+        Step::Done => bar.finish_and_clear(),
+    })
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -14,14 +14,14 @@ use phasegraph::study::DeviceKind;
 use phasegraph::{os, runtime};
 
 use super::args::Run;
-use super::common::{Loaded, around, json, last_view, load_with_memory, print, select, short};
+use super::common::{Loaded, around, json, last_view, load_to_run, print, select, short};
 use super::failure::Failure;
 use super::progress::Progress;
 use super::{finale, surroundings};
 
 /// Says how the last run ended, then runs: the cache knows what is left to do.
 pub fn resume(args: &Run) -> Result<u8, Failure> {
-    let (loaded, memory) = load_with_memory(&args.study, args.verify)?;
+    let (loaded, memory) = load_to_run(&args.study, args.verify)?;
     let last = last_view(&loaded.layout, &loaded.plan.study)?;
     let ended = match last.outcome {
         Some(outcome) => format!("{outcome:?}").to_lowercase(),
@@ -34,7 +34,7 @@ pub fn resume(args: &Run) -> Result<u8, Failure> {
 }
 
 pub fn run(args: &Run) -> Result<u8, Failure> {
-    let (loaded, memory) = load_with_memory(&args.study, args.verify)?;
+    let (loaded, memory) = load_to_run(&args.study, args.verify)?;
     let ended = go(&loaded, memory, args);
     // The process ends here; taking a plan of a hundred thousand tasks apart first would only take time.
     std::mem::forget(loaded);

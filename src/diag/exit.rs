@@ -12,7 +12,7 @@ pub const INVALID_STUDY: u8 = 3;
 pub const NOTHING_SELECTED: u8 = 4;
 /// The store, the journal or a results folder could not be read or written.
 pub const STORAGE: u8 = 5;
-/// Another phasegraph process is running this study.
+/// Another phasegraph process is running this study, or uses or cleans the store.
 pub const LOCKED: u8 = 6;
 /// ONNX Runtime, or an execution provider that was asked for, could not be had.
 pub const RUNTIME: u8 = 7;
@@ -29,7 +29,7 @@ pub const ALL: &[(u8, &str)] = &[
     (INVALID_STUDY, "the study file has problems; each was printed with its place"),
     (NOTHING_SELECTED, "a selection or task name matched nothing"),
     (STORAGE, "the store, journal or results folder could not be read or written"),
-    (LOCKED, "another phasegraph process is running this study"),
+    (LOCKED, "another phasegraph process is running this study, or uses or cleans the store"),
     (RUNTIME, "ONNX Runtime or a requested provider could not be had"),
     (DAMAGED, "a result, an object of the store or a record is not what was made; each was named"),
     (INTERRUPTED, "interrupted; finished work is kept, `phasegraph resume` goes on"),

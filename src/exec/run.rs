@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::dispatcher::Dispatcher;
 use super::process::LEASH;
 use super::{Capacity, Handle, Leases, LockError, RunLock, TaskState};
-use crate::cache::{Layout, Memory, StoreError, Surroundings};
+use crate::cache::{Layout, Memory, StoreError, StoreLock, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
 use crate::os;
@@ -89,7 +89,9 @@ pub fn run(
     clear_staging(layout)?;
     let logs = layout.logs(&name);
     std::fs::create_dir_all(&logs).map_err(StoreError::io("create", &logs))?;
-    let Memory { store, history } = memory;
+    let Memory { store, history, lock } = memory;
+    // Held to the end: what this run counts on must not be cleaned away.
+    let _shared = lock.map_or_else(|| StoreLock::share(store.root()), Ok)?;
     store.prepare()?;
 
     let mut book = Book { journal, view: RunView::default(), listener };
