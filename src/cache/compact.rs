@@ -86,8 +86,7 @@ pub(super) fn stat(store: &Path, keep: &dyn Fn(&Digest) -> bool) -> Result<Compa
     })
 }
 
-/// A history with one line for every task. One with damaged lines is left as it is, so that the damage stays
-/// visible; then there is nothing to save.
+/// A history with one line for every task.
 pub(super) fn history(path: &Path, history: &History) -> Result<Compaction, StoreError> {
     let before = std::fs::metadata(path).map_or(0, |meta| meta.len());
     let after = history.compacted().map_err(StoreError::io("write", path))?;

@@ -32,14 +32,20 @@ struct Last {
 pub struct History {
     file: Appender,
     last: BTreeMap<Box<str>, Last>,
+    /// Lines that were passed over.
+    unread: usize,
 }
 
 impl History {
     /// Loads the history; a missing file is an empty one, a torn or damaged line is passed over.
     pub fn load(file: &Path) -> io::Result<Self> {
         let mut last: BTreeMap<Box<str>, Last> = BTreeMap::new();
-        lines::each(file, |line| {
-            let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else { return };
+        let mut unread = 0;
+        let damaged = lines::each(file, |line| {
+            let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else {
+                unread += 1;
+                return;
+            };
             let before = last.get(&line.task).map(|l| l.past).unwrap_or_default();
             let past = Past {
                 seconds: line.seconds.or(before.seconds),
@@ -47,12 +53,17 @@ impl History {
             };
             last.insert(line.task, Last { fingerprint: line.fingerprint, past });
         })?;
-        Ok(Self { file: Appender::new(file), last })
+        Ok(Self { file: Appender::new(file), last, unread: unread + damaged })
     }
 
     /// All tasks with their last fingerprints.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Digest)> {
         self.last.iter().map(|(task, last)| (&**task, &last.fingerprint))
+    }
+
+    /// How many lines were passed over: tasks may have been recorded of which nothing is known here.
+    pub fn unread(&self) -> usize {
+        self.unread
     }
 
     /// The same history with one line for every task.

@@ -1,6 +1,7 @@
 //! The command line's grammar. Help, completions and the README's tables come from here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -34,6 +35,8 @@ pub enum Command {
     /// Look after the store: hash everything in it
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Remove from the store what no study needs any more
+    Gc(Gc),
     /// Check a study file and report every problem in it
     Check(Check),
     /// Print the JSON Schema of the study file, for editors
@@ -233,6 +236,30 @@ pub struct Verify {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct Gc {
+    #[command(flatten)]
+    pub folder: FolderArgs,
+    /// Only list what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove journals and logs of all but the newest N runs of every study, too
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep_runs: Option<u32>,
+    /// Remove only what was written longer ago, for example 30d or 12h
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Option<Duration>,
+    /// Remove only as much, oldest first, as it takes for the store to fit, for example 100GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
+    /// Remove damaged files that were put aside, too
+    #[arg(long)]
+    pub quarantine: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct Check {
     #[command(flatten)]
     pub study: StudyArgs,
@@ -258,6 +285,12 @@ pub struct Runtime {
 /// A size as in `resources.memory`.
 fn size(text: &str) -> Result<u64, String> {
     phasegraph::study::size(text).ok_or_else(|| "expected a size such as `512MiB` or `48GiB`".to_owned())
+}
+
+/// An age, as times in a study file are written.
+fn age(text: &str) -> Result<Duration, String> {
+    let seconds = phasegraph::study::time(text).map(Duration::try_from_secs_f64);
+    seconds.and_then(Result::ok).ok_or_else(|| "expected an age such as `30d` or `12h`".to_owned())
 }
 
 fn exit_codes() -> String {

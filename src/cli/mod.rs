@@ -10,6 +10,7 @@ mod completions;
 mod explain;
 mod failure;
 mod finale;
+mod gc;
 mod log;
 mod plan;
 mod progress;
@@ -50,6 +51,7 @@ pub fn main() -> u8 {
         Command::Log(log) => log::run(&log),
         Command::Provenance(provenance) => provenance::run(&provenance),
         Command::Store(StoreCommand::Verify(verify)) => store::verify(&verify),
+        Command::Gc(gc) => gc::run(&gc),
         Command::Check(check) => check::run(&check),
         Command::Schema => schema::run(),
         Command::Completions(completions) => completions::run(&completions),

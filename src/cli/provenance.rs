@@ -1,5 +1,6 @@
 //! `phasegraph provenance`.
 
+use phasegraph::cache::StoreLock;
 use phasegraph::diag::exit;
 use phasegraph::provenance::{self, Credits, Finding, Lineage, Named, Place};
 use phasegraph::stages;
@@ -14,6 +15,8 @@ pub fn run(args: &Provenance) -> Result<u8, Failure> {
         return Err(Failure::Usage("--out is for --format ro-crate: text and JSON go to standard output"));
     }
     let place = Place::find(&args.output, args.dir.as_deref()).map_err(provenance::WalkError::from)?;
+    // Nothing is to be removed between looking at it and linking to it.
+    let _shared = StoreLock::share_if_there(&place.layout.store())?;
     let lineage = provenance::walk(&place)?;
     match (args.format, &args.out) {
         (ProvenanceFormat::RoCrate, Some(out)) => {

@@ -83,15 +83,15 @@ pub fn run(
     let runs = layout.runs();
     std::fs::create_dir_all(&runs).map_err(StoreError::io("create", &runs))?;
     let _lock = RunLock::take(&layout.lock(), &options.host)?;
+    let Memory { store, history, lock } = memory;
+    // Held to the end: what this run counts on must not be cleaned away.
+    let _shared = lock.map_or_else(|| StoreLock::share(store.root()), Ok)?;
     let clock = SystemTime::now();
     let name = run_name(clock);
     let journal = open_journal(layout, &name)?;
     clear_staging(layout)?;
     let logs = layout.logs(&name);
     std::fs::create_dir_all(&logs).map_err(StoreError::io("create", &logs))?;
-    let Memory { store, history, lock } = memory;
-    // Held to the end: what this run counts on must not be cleaned away.
-    let _shared = lock.map_or_else(|| StoreLock::share(store.root()), Ok)?;
     store.prepare()?;
 
     let mut book = Book { journal, view: RunView::default(), listener };

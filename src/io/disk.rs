@@ -51,6 +51,18 @@ pub fn hard_link(from: &Path, to: &Path) -> io::Result<()> {
     fs::hard_link(from, to)
 }
 
+/// Removes a file.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    fault("remove")?;
+    fs::remove_file(path)
+}
+
+/// Removes a folder with everything in it.
+pub fn remove_dir_all(folder: &Path) -> io::Result<()> {
+    fault("remove")?;
+    fs::remove_dir_all(folder)
+}
+
 #[cfg(not(debug_assertions))]
 fn fault(_: &str) -> io::Result<()> {
     Ok(())

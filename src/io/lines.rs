@@ -43,20 +43,34 @@ fn checksum(json: &[u8]) -> [u8; 8] {
     text
 }
 
-/// Calls `take` for the JSON of every whole line of such a file; others are passed over, and there need not
-/// be a file. Not read as a whole: such files have tens of megabytes where there are many tasks.
-pub fn each(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Calls `take` for the JSON of every whole line of such a file; the others are passed over, and their number
+/// is returned. There need not be a file. Not read as a whole: such files have tens of megabytes where there
+/// are many tasks.
+pub fn each(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
     let mut file = match File::open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => BufReader::with_capacity(FULL, file?),
     };
     let mut line = Vec::new();
+    let mut damaged = 0;
     while file.read_until(b'\n', &mut line)? > 0 {
         let end = if line.ends_with(b"\n") { line.len() - 1 } else { line.len() };
-        decode(&line[..end]).into_iter().for_each(&mut take);
+        match decode(&line[..end]) {
+            Some(json) => take(json),
+            // Empty where a writer began a new line after a torn one.
+            None => damaged += usize::from(end > 0),
+        }
         line.clear();
     }
-    Ok(())
+    Ok(damaged)
+}
+
+/// The whole file; empty if there is none.
+pub fn load(path: &Path) -> io::Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        bytes => bytes,
+    }
 }
 
 /// Appends lines. Several processes may append to one file: whole lines are written at a time, and the

@@ -41,7 +41,7 @@ pub use matching::{Matcher, Matchers};
 pub use model::{
     Axis, AxisPoint, DeviceKind, Phase, Point, Reference, Resources, Settings, StageDecl, Study,
 };
-pub use quantity::size_in_bytes as size;
+pub use quantity::{size_in_bytes as size, time_in_seconds as time};
 pub use read::{LoadError, load, parse};
 pub use retries::{Retries, Retry};
 pub use schema::schema;

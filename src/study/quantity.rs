@@ -39,6 +39,12 @@ pub fn size_in_bytes(text: &str) -> Option<u64> {
     (1.0..=LARGEST).contains(&bytes).then_some(bytes as u64)
 }
 
+/// A time written with its unit, in seconds: `30d`.
+pub fn time_in_seconds(text: &str) -> Option<f64> {
+    let (number, factor) = split(text.trim(), TIMES)?;
+    Some(number * factor?)
+}
+
 /// 2^53: beyond it a size is a slip of the keyboard, and no longer exact.
 const LARGEST: f64 = 9_007_199_254_740_992.0;
 
