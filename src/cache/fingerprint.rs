@@ -22,6 +22,8 @@ pub struct InputDigest<'a> {
     pub point: Cow<'a, Labels>,
 }
 
+// The signature is serde's: it hands over the field as it is.
+#[allow(clippy::ptr_arg)]
 fn no_labels(labels: &Cow<'_, Labels>) -> bool {
     labels.is_empty()
 }
