@@ -76,7 +76,7 @@ fn what_a_study_needs_stays_and_the_next_run_reads_nothing_again() {
     let store = |files: &BTreeMap<PathBuf, u64>| {
         files
             .iter()
-            .filter(|(p, _)| !p.extension().is_some_and(|e| e == "jsonl"))
+            .filter(|(p, _)| p.extension().is_none_or(|e| e != "jsonl"))
             .map(|(p, s)| (p.clone(), *s))
             .collect()
     };
