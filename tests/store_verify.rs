@@ -150,15 +150,49 @@ fn an_object_that_is_gone_or_has_another_size_is_named_with_all_its_tasks() {
 }
 
 #[test]
-fn objects_without_a_record_are_counted_and_no_damage() {
+fn a_record_that_is_gone_is_missed_though_the_index_answers_for_it() {
     let env = ran();
-    std::fs::remove_file(record_of(&env, "sum").1).unwrap();
-    let told = env.ok(&["store", "verify"]);
+    let (name, path) = record_of(&env, "sum");
+    std::fs::remove_file(path).unwrap();
+    let states = env.states(&["run", "study.yaml", "--json"]);
+    assert!(states.iter().all(|s| s.ends_with(" cached")), "the index is enough for that: {states:?}");
+    let told = env.run(&["store", "verify"]);
+    assert_eq!(told.code, Some(8));
     assert!(
-        told.stdout.contains("objects that belong to no record: 1; `phasegraph gc` removes them"),
+        told.stdout.contains(&format!("gone     record {name}\n         of sum in study sums\n")),
         "{}",
         told.stdout
     );
+    let states = env.states(&["run", "study.yaml", "--json"]);
+    assert_eq!(states[4], "sum succeeded");
+    env.ok(&["store", "verify"]);
+    env.ok(&["provenance", &format!("{RESULTS}/sum/total.txt")]);
+}
+
+#[test]
+fn objects_without_a_record_are_counted_and_no_damage() {
+    let env = ran();
+    std::fs::create_dir_all(object(&env, "stray").parent().unwrap()).unwrap();
+    std::fs::write(object(&env, "stray"), "stray").unwrap();
+    let told = env.ok(&["store", "verify"]);
+    let line = "objects that belong to no record: 1; `phasegraph gc` removes them";
+    assert!(told.stdout.contains(line), "{}", told.stdout);
+}
+
+#[test]
+fn on_a_disk_that_cannot_be_written_damage_is_told_all_the_same() {
+    let env = ran();
+    damage(&object(&env, "24\n"), |bytes| bytes[0] = b'4');
+    let output = env
+        .command(&["store", "verify"])
+        .env("PHASEGRAPH_FAULTS", "rename:0:30,create_dir:0:30")
+        .output()
+        .unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(8), "{stderr}");
+    assert!(stdout.contains(&format!("damaged  object {}", Digest::of(b"24\n"))), "{stdout}");
+    assert!(stderr.contains("quarantine: Read-only file system"), "{stderr}");
 }
 
 #[test]

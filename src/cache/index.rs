@@ -52,6 +52,11 @@ impl Index {
         self.known.get(fingerprint)
     }
 
+    /// All fingerprints that it answers for.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = &Digest> {
+        self.known.keys()
+    }
+
     /// Adds an entry. One that cannot be written only costs time later.
     pub(super) fn insert(&mut self, fingerprint: Digest, outputs: Contents) {
         let _ = self.file.push(&Line { fingerprint, outputs: &outputs });

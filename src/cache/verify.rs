@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::index::Index;
 use super::quarantine::put_aside;
 use super::shelf::Kept;
 use super::stat::{Hashed, Stamp, hash};
-use super::{History, Layout, Manifest, NoManifest, Shelf, StoreError, compact, store};
+use super::{History, Layout, Manifest, NoManifest, Shelf, StoreError, compact, layout, store};
 use crate::io::digest::Digest;
 
 /// A task of a study.
@@ -37,7 +38,7 @@ pub enum Fault {
         /// Where it is now.
         aside: Option<PathBuf>,
     },
-    /// A manifest that cannot be trusted.
+    /// A manifest that cannot be trusted, or that is gone though the index still answers for it.
     Manifest {
         /// Its name.
         fingerprint: Digest,
@@ -82,6 +83,8 @@ pub struct Verdict {
     pub orphans: usize,
     /// What is wrong.
     pub faults: Vec<Fault>,
+    /// What could not be moved aside, and why: runs may still find it.
+    pub stuck: Vec<String>,
 }
 
 /// How far it is.
@@ -121,14 +124,14 @@ pub fn verify(root: &Path, tell: &(dyn Fn(Step) + Sync)) -> Result<Verdict, Stor
     let makers = owners.of_outputs(&opened);
     let orphans = objects.iter().filter(|(digest, _)| !makers.contains_key(digest)).count();
     let (objects_seen, manifests) = (objects.len(), actions.len());
-    let mut faults = Vec::new();
+    let (mut faults, mut stuck) = (Vec::new(), Vec::new());
     let mut sound: BTreeMap<Digest, u64> =
         objects.iter().map(|(digest, kept)| (*digest, kept.size)).collect();
     let mut damaged = BTreeSet::new();
     for (digest, now) in look_at(&objects, tell) {
         sound.remove(&digest);
         damaged.insert(digest);
-        let aside = put_aside(&store, &shelf.object(&digest), &digest.to_string())?;
+        let aside = moved(put_aside(&store, &shelf.object(&digest), &digest.to_string()), &mut stuck);
         let tasks = makers.get(&digest).into_iter().flatten().cloned().collect();
         faults.push(Fault::Object { digest, now, tasks, aside });
     }
@@ -152,17 +155,35 @@ pub fn verify(root: &Path, tell: &(dyn Fn(Step) + Sync)) -> Result<Verdict, Stor
             Err(why @ NoManifest::Damaged) => {
                 let path = shelf.action(fingerprint);
                 let tasks = owners.of_damaged(fingerprint, &path);
-                let aside = put_aside(&store, &path, &format!("{fingerprint}.json"))?;
+                let aside = moved(put_aside(&store, &path, &format!("{fingerprint}.json")), &mut stuck);
                 gone.insert(*fingerprint);
                 faults.push(Fault::Manifest { fingerprint: *fingerprint, why: *why, tasks, aside });
             }
         }
     }
-    if !gone.is_empty() {
-        // The index would go on answering for them.
-        compact::index(&store, &|fingerprint| !gone.contains(fingerprint))?.write()?;
+    let file = layout::index(&store);
+    let index = Index::load(&file).map_err(StoreError::io("read", &file))?;
+    // Looked for once more: a run beside us may have put it there since they were listed.
+    let unbacked = index.fingerprints().filter(|name| !gone.contains(name) && !shelf.action(name).exists());
+    for fingerprint in unbacked.copied().collect::<Vec<_>>() {
+        let tasks = owners.0.get(&fingerprint).into_iter().flatten().cloned().collect();
+        faults.push(Fault::Manifest { fingerprint, why: NoManifest::Gone, tasks, aside: None });
+        gone.insert(fingerprint);
     }
-    Ok(Verdict { objects: objects_seen, bytes, manifests, orphans, faults })
+    if !gone.is_empty() {
+        // It must not go on answering for them.
+        let index = compact::index(&store, &|name| !gone.contains(name));
+        stuck.extend(index.and_then(|index| index.write()).err().map(|error| error.to_string()));
+    }
+    Ok(Verdict { objects: objects_seen, bytes, manifests, orphans, faults, stuck })
+}
+
+/// Where a file was moved. On a disk that cannot be written it stays, and what was found is told all the same.
+fn moved(moved: Result<Option<PathBuf>, StoreError>, stuck: &mut Vec<String>) -> Option<PathBuf> {
+    moved.unwrap_or_else(|error| {
+        stuck.push(error.to_string());
+        None
+    })
 }
 
 /// Hashes objects, several at a time; returns those that are damaged, with what they are instead.

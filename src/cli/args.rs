@@ -30,7 +30,7 @@ pub enum Command {
     Explain(Explain),
     /// Print the log of a task's last attempt, or of an earlier one
     Log(Log),
-    /// Show what a result was made from, back to the source files, and whether all of it is still sound
+    /// Show what a result was made from, and whether all of that is still sound
     Provenance(Provenance),
     /// Look after the store: hash everything in it
     #[command(subcommand)]

@@ -20,7 +20,7 @@ pub fn run(args: &Provenance) -> Result<u8, Failure> {
     let lineage = provenance::walk(&place)?;
     match (args.format, &args.out) {
         (ProvenanceFormat::RoCrate, Some(out)) => {
-            let written = provenance::write(
+            let written = provenance::write_crate(
                 &lineage,
                 &place.layout.store(),
                 &stages::catalog(),

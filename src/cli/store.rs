@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use phasegraph::cache::{Fault, Layout, Owner, Step, StoreLock, Verdict, verify as look};
+use phasegraph::cache::{Fault, Layout, NoManifest, Owner, Step, StoreLock, Verdict, verify as look};
 use phasegraph::diag::{exit, memory};
 use serde::Serialize;
 
@@ -38,8 +38,9 @@ pub fn verify(args: &Verify) -> Result<u8, Failure> {
     tasks.dedup();
     let (faults, tasks) = (verdict.faults.len(), tasks.len());
     let what = format!("damaged or gone in the store: {faults}; tasks that have lost something: {tasks}");
+    let what = [vec![what], verdict.stuck].concat();
     Err(Failure::Damage {
-        what: vec![what],
+        what,
         hint: "`phasegraph run` makes again what a study needs; damaged files are in store/quarantine",
     })
 }
@@ -50,6 +51,9 @@ fn text(verdict: &Verdict, root: &str) -> String {
         // Writing to a String cannot fail.
         let _ = match fault {
             Fault::Object { digest, now, .. } => writeln!(out, "damaged  object {digest}\n         is {now}"),
+            Fault::Manifest { fingerprint, why: NoManifest::Gone, .. } => {
+                writeln!(out, "gone     record {fingerprint}")
+            }
             Fault::Manifest { fingerprint, .. } => writeln!(out, "damaged  record {fingerprint}"),
             Fault::Lost { digest, output, .. } => writeln!(out, "gone     object {digest} (`{output}`)"),
         };

@@ -14,6 +14,6 @@ pub use findings::Finding;
 pub use json::json;
 pub use lineage::{Asked, Edge, Held, Lineage, LostNode, Node, SourceNode, State, TaskNode};
 pub use place::{Place, PlaceError};
-pub use ro_crate::{CrateError, Credits, Named, Written, write};
+pub use ro_crate::{CrateError, Credits, Named, Written, write_crate};
 pub use text::text;
 pub use walk::{WalkError, walk};

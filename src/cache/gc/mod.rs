@@ -73,7 +73,7 @@ pub struct Sweep {
     compactions: Vec<Compaction>,
     /// Bytes that rewriting files of lines saves.
     pub compacted_bytes: u64,
-    /// What stays: manifests, objects, and their bytes.
+    /// Manifests that stay.
     pub kept_manifests: usize,
     /// Objects that stay.
     pub kept_objects: usize,

@@ -122,7 +122,7 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> CrateError {
 
 /// Writes a crate into a folder, which must be empty or new; it appears whole or not at all. `store` is the
 /// folder of the store, `now` the time in seconds since 1970.
-pub fn write(
+pub fn write_crate(
     lineage: &Lineage,
     store: &Path,
     catalog: &Catalog,
