@@ -14,17 +14,20 @@ import datetime
 import json
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import report
-from correctness import Finding, measure_correctness
+from correctness import measure_correctness
 from graph import SHAPES
 from hashing import measure_hashing
-from speed import Results, Settings, measure_shape
-from tools import available, catalogue, environment, install
+from report import Findings
+from speed import Settings, measure_shape
+from tools import Tool, available, catalogue, environment, install
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURES = ("speed", "hashing", "correctness")
@@ -83,7 +86,7 @@ def arguments() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> str:
-    """Measures and returns the Markdown."""
+    """Measures and returns the Markdown. What is known so far is always in the cache folder."""
     env = environment(args.cache)
     install(args.cache, args.tools)
     tools = available([t for t in catalogue(args.phasegraph.resolve()) if t.name in args.tools], env)
@@ -91,23 +94,26 @@ def run(args: argparse.Namespace) -> str:
         tools = [replace(tool, largest_cold=tool.largest) for tool in tools]
     work = args.cache / "work"
     settings = Settings(work, env, args.repeat, args.patience, args.timeout)
-    speed: Results = {}
-    hashing: Results = {}
-    matrix: dict[str, dict[str, Finding]] = {}
-    if "correctness" in args.measures:
-        matrix = measure_correctness([t for t in tools if t.name in MATRIX], work, env)
-    if "hashing" in args.measures:
-        hashing = measure_hashing(tools, settings, args.mebibytes)
-    for shape in args.shapes if "speed" in args.measures else []:
-        speed |= measure_shape(shape, tools, settings)
-    save(args.cache / "results.json", speed | hashing)
-
-    text = report.provenance(tools, args.date, args.label, command())
-    text += report.matrix(matrix) if matrix else ""
-    text += report.ratios(speed, tools)
-    text += report.hashed(hashing)
-    text += "".join(report.measured(name, found) for name, found in speed.items())
+    findings = Findings()
+    text = ""
+    for part in parts(args, tools, settings, findings):
+        part()
+        text = report.provenance(tools, args.date, args.label, command()) + report.markdown(findings, tools)
+        save(args.cache, findings, text)
     return text
+
+
+def parts(
+    args: argparse.Namespace, tools: list[Tool], settings: Settings, findings: Findings
+) -> Iterator[Callable[[], None]]:
+    if "correctness" in args.measures:
+        chosen = [tool for tool in tools if tool.name in MATRIX]
+        yield lambda: findings.matrix.update(measure_correctness(chosen, settings.work, settings.env))
+    if "hashing" in args.measures:
+        yield lambda: findings.hashing.update(measure_hashing(tools, settings, args.mebibytes))
+    if "speed" in args.measures:
+        for shape in args.shapes:
+            yield partial(measure_shape, shape, tools, settings, findings.speed)
 
 
 def command() -> str:
@@ -122,14 +128,14 @@ def command() -> str:
     return shlex.join(kept)
 
 
-def save(path: Path, results: Results) -> None:
-    """Every single run, for whoever wants to look closer."""
+def save(cache: Path, findings: Findings, text: str) -> None:
+    """Every single run, for whoever wants to look closer, and the tables."""
     plain = {
-        f"{measure} {shape}": {tool: asdict(s) for tool, s in found.items()}
-        for (measure, shape), found in results.items()
+        f"{measure} {shape}": {tool: asdict(series) for tool, series in found.items()}
+        for (measure, shape), found in (findings.speed | findings.hashing).items()
     }
-    path.write_text(json.dumps(plain, indent=1))
-    print(f"single runs: {path}", file=sys.stderr)
+    (cache / "results.json").write_text(json.dumps(plain, indent=1))
+    (cache / "results.md").write_text(text)
 
 
 def main() -> None:
@@ -137,8 +143,11 @@ def main() -> None:
     if not args.phasegraph.is_file():
         sys.exit(f"{args.phasegraph} is not there: build it first, or say where it is with --phasegraph")
     args.cache.mkdir(parents=True, exist_ok=True)
+    # Being told to end is like Ctrl-C: the tool that is being measured must end as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     text = run(args)
     print(text)
+    print(f"single runs: {args.cache / 'results.json'}", file=sys.stderr)
     if args.write:
         report.write_section(args.write, text)
 

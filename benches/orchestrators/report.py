@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from correctness import Finding
@@ -14,6 +15,19 @@ from tools import Tool
 BEGIN, END = "<!-- begin:results -->", "<!-- end:results -->"
 REFERENCE = "ninja"
 BOTH: tuple[What, What] = ("wall", "cpu")
+
+
+@dataclass
+class Findings:
+    matrix: dict[str, dict[str, Finding]] = field(default_factory=dict)
+    speed: Results = field(default_factory=dict)
+    hashing: Results = field(default_factory=dict)
+
+
+def markdown(findings: Findings, tools: list[Tool]) -> str:
+    text = matrix(findings.matrix) if findings.matrix else ""
+    text += ratios(findings.speed, tools) + hashed(findings.hashing)
+    return text + "".join(measured(name, found) for name, found in findings.speed.items())
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

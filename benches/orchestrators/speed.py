@@ -77,28 +77,28 @@ def rounds(
     return found
 
 
-def measure_shape(shape: str, tools: list[Tool], settings: Settings) -> Results:
+def measure_shape(shape: str, tools: list[Tool], settings: Settings, results: Results) -> None:
+    """Adds all measures of a shape to the results."""
     graph = Graph(shape)
-    results: Results = {}
     shutil.rmtree(settings.work / shape, ignore_errors=True)
     projects = set_up(graph, tools, settings)
     cold = [project for project in projects if shape in COLD and project.tool.takes_cold(shape)]
     if cold:
         results["cold", shape] = rounds(cold, settings, f"cold {shape}", Project.cold)
-    failed = {name for found in results.values() for name, series in found.items() if series.fault}
-    projects = [project for project in projects if project.tool.name not in failed]
-    projects = [project for project in projects if project in cold or built(project, results)]
-    projects = [project for project in projects if project.tool.name != "sh"]
-    dry = [project for project in projects if project.tool.dry]
-    results["no-op", shape] = rounds(projects, settings, f"no-op {shape}", Project.noop)
+    faults = {name: series.fault for name, series in results.get(("cold", shape), {}).items()}
+    faults |= {project.tool.name: build(project) for project in projects if project not in cold}
+    lost = {name: Series(fault=fault) for name, fault in faults.items() if fault}
+    ready = [project for project in projects if project.tool.name not in ("sh", *lost)]
+
+    results["no-op", shape] = lost | rounds(ready, settings, f"no-op {shape}", Project.noop)
+    dry = [project for project in ready if project.tool.dry]
     results["dry run", shape] = rounds(dry, settings, f"dry run {shape}", Project.dry)
     if shape in EDITED:
         for name, path, reaches in (("1 changed leaf", LEAF, 1), ("50-task edit", FIFTY, 50)):
             step = partial(Project.edit, path=path, reaches=reaches)
-            results[name, shape] = rounds(projects, settings, f"{name} {shape}", step)
+            results[name, shape] = rounds(ready, settings, f"{name} {shape}", step)
     if not any(series.fault for found in results.values() for series in found.values()):
         shutil.rmtree(settings.work / shape)
-    return results
 
 
 def set_up(graph: Graph, tools: list[Tool], settings: Settings) -> list[Project]:
@@ -110,14 +110,13 @@ def set_up(graph: Graph, tools: list[Tool], settings: Settings) -> list[Project]
     return [Project(tool, graph, folder / tool.name, settings.env, settings.timeout) for tool in takers]
 
 
-def built(project: Project, results: Results) -> bool:
-    """Runs everything once, unmeasured, where only what follows is measured."""
+def build(project: Project) -> str:
+    """Runs everything once, unmeasured, where only what follows is measured. Returns what went wrong."""
     name, shape = project.tool.name, project.graph.shape
     progress(f"set-up {shape}: {name}")
     try:
         project.build()
     except Fault as fault:
         loud(f"set-up {shape}: {name}: {fault}")
-        results.setdefault(("no-op", shape), {})[name] = Series(fault=f"set-up: {fault}")
-        return False
-    return True
+        return f"set-up: {fault}"
+    return ""
