@@ -95,10 +95,12 @@ def run(args: argparse.Namespace) -> str:
     work = args.cache / "work"
     settings = Settings(work, env, args.repeat, args.patience, args.timeout)
     findings = Findings()
+    load = os.getloadavg()[0]
     text = ""
     for part in parts(args, tools, settings, findings):
         part()
-        text = report.provenance(tools, args.date, args.label, command()) + report.markdown(findings, tools)
+        head = report.provenance(tools, args.date, args.label, command(), load)
+        text = head + report.markdown(findings, tools)
         save(args.cache, findings, text)
     return text
 

@@ -48,12 +48,20 @@ def ratio(value: float, reference: float | None) -> str:
     return f"{times:.2f}×" if times < 10 else f"{times:.0f}×"
 
 
-def provenance(tools: list[Tool], date: str, label: str, command: str) -> str:
+def provenance(tools: list[Tool], date: str, label: str, command: str, load: float) -> str:
+    """What was measured where. The load tells whether the machine had nothing else to do."""
     versions = ", ".join(
         f"{tool.name} {tool.version}".strip() for tool in tools if tool.name not in ("sh", "native")
     )
     machine = f"{os.cpu_count()} cores, {processor()}, Linux {platform.release().split('-')[0]}"
-    lines = [f"Measured {date} with {versions} on {machine}:", "", "```console", command, "```", ""]
+    lines = [
+        f"Measured {date} with {versions} on {machine}, load {load:.1f} at the beginning:",
+        "",
+        "```console",
+        command,
+        "```",
+        "",
+    ]
     if label:
         lines = [f"**{label}**", "", *lines]
     return "\n".join(lines) + "\n"
