@@ -3,6 +3,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often, and how far apart, the lock is tried before it counts as held.
+const TRIES: u32 = 4;
+const BETWEEN: Duration = Duration::from_millis(15);
 
 /// The lock of a study, held until dropped.
 #[derive(Debug)]
@@ -40,14 +45,20 @@ impl RunLock {
             .truncate(false)
             .open(path)
             .map_err(wrap)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(wrap)?;
-                return Err(LockError::Held { holder: holder.trim().to_owned() });
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match file.try_lock() {
+                Ok(()) => break,
+                // `status` has it for an instant while it looks whether anyone has.
+                Err(TryLockError::WouldBlock) if tries < TRIES => std::thread::sleep(BETWEEN),
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    file.read_to_string(&mut holder).map_err(wrap)?;
+                    return Err(LockError::Held { holder: holder.trim().to_owned() });
+                }
+                Err(TryLockError::Error(e)) => return Err(wrap(e)),
             }
-            Err(TryLockError::Error(e)) => return Err(wrap(e)),
         }
         let text = format!("process {} on {host}\n", std::process::id());
         file.set_len(0).map_err(wrap)?;
@@ -65,6 +76,20 @@ impl RunLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_passing_look_does_not_refuse_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let looking = File::create(&path).unwrap();
+        looking.try_lock_shared().unwrap();
+        let look = std::thread::spawn(move || {
+            std::thread::sleep(BETWEEN);
+            drop(looking);
+        });
+        RunLock::take(&path, "here").unwrap();
+        look.join().unwrap();
+    }
 
     #[test]
     fn second_is_told_who_holds_it_and_gets_it_afterwards() {
