@@ -73,10 +73,7 @@ fn hash_all(files: BTreeSet<ToHash>, store: &mut Store) -> Result<(), StoreError
     let hashed: Vec<_> = files.par_iter().map(|file| hash(file.path())).collect();
     for (file, hashed) in files.iter().zip(hashed) {
         let hashed = hashed.map_err(StoreError::io("read", file.path()))?;
-        match file {
-            ToHash::Input(path) => store.learn_input(path, hashed),
-            ToHash::Object(_, digest) => store.learn_object(digest, hashed)?,
-        }
+        store.learn(file, hashed)?;
     }
     Ok(())
 }

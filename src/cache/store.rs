@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::index::{Content, Contents, Index};
 use super::layout;
-use super::manifest::Unreadable;
 use super::quarantine::put_aside;
 use super::stat::{Hashed, Stamp};
-use super::{Manifest, StatIndex};
+use super::{Manifest, Shelf, StatIndex, ToHash};
 use crate::io::digest::Digest;
 use crate::io::{atomic, disk};
 
@@ -125,19 +124,14 @@ impl Store {
         self.stat.input(path).map_err(StoreError::io("read input", path))
     }
 
-    /// Remembers a file outside the store that was hashed.
-    pub fn learn_input(&mut self, path: &Path, hashed: Hashed) {
-        self.stat.record_input(path, hashed);
-    }
-
-    /// Takes note of what an object's content turned out to be; a damaged object is moved aside, never
-    /// served.
-    pub fn learn_object(&mut self, expected: &Digest, hashed: Hashed) -> Result<(), StoreError> {
-        if hashed.digest == *expected {
-            self.stat.record_object(hashed);
-            return Ok(());
+    /// Takes note of what a file turned out to hold; a damaged object is moved aside, never served.
+    pub fn learn(&mut self, file: &ToHash, hashed: Hashed) -> Result<(), StoreError> {
+        match file {
+            ToHash::Input(path) => self.stat.record_input(path, hashed),
+            ToHash::Object(_, expected) if hashed.digest != *expected => return self.condemn(expected),
+            ToHash::Object(..) => self.stat.record_object(hashed),
         }
-        self.condemn(expected)
+        Ok(())
     }
 
     /// Moves a damaged object aside.
@@ -163,17 +157,7 @@ impl Store {
     /// The manifest of a fingerprint, if there is one that can be read. A damaged manifest counts as
     /// missing: the task then runs again.
     pub fn manifest(&self, fingerprint: &Digest) -> Result<Option<Manifest>, StoreError> {
-        let path = layout::action(&self.root, fingerprint);
-        let bytes = match std::fs::read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(StoreError::io("read", &path))?,
-        };
-        match Manifest::open(&bytes) {
-            // The fingerprint inside must be the one asked for, or the file is not what its name says.
-            Ok(manifest) => Ok(Some(manifest).filter(|m| m.fingerprint.digest() == *fingerprint)),
-            Err(Unreadable::Newer(found)) => Err(StoreError::Newer { path, found, known: Manifest::FORMAT }),
-            Err(Unreadable::Damaged | Unreadable::Older) => Ok(None),
-        }
+        Ok(Shelf::at(&self.root).manifest(fingerprint)?.ok())
     }
 
     /// Where an output is; `shown` is its place in the results folder.

@@ -213,9 +213,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
                 self.cancel(index)?;
             }
         }
-        self.store.flush();
-        let file = self.layout.history();
-        self.history.flush().map_err(StoreError::io("write", &file))?;
+        self.flush_memory()?;
         let all_done = self.options.selected.iter().all(|i| self.states[*i].is_done());
         let outcome = match (all_done, self.interrupted) {
             (true, _) => Outcome::Succeeded,
@@ -334,14 +332,10 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
 
     fn hashed(&mut self, file: &ToHash, hashed: Result<Hashed, StoreError>) -> Result<(), StoreError> {
         let waiting = self.hashing.remove(file).unwrap_or_default();
-        let unreadable = match (file, hashed) {
-            (_, Err(error)) => Some(error.to_string()),
-            (ToHash::Input(path), Ok(hashed)) => {
-                self.store.learn_input(path, hashed);
-                None
-            }
-            (ToHash::Object(_, digest), Ok(hashed)) => {
-                self.store.learn_object(digest, hashed)?;
+        let unreadable = match hashed {
+            Err(error) => Some(error.to_string()),
+            Ok(hashed) => {
+                self.store.learn(file, hashed)?;
                 None
             }
         };
@@ -385,6 +379,13 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let file = self.layout.history();
         let id = &self.plan.tasks[index].id;
         self.history.record(id, finished.fingerprint, ran).map_err(StoreError::io("write", &file))
+    }
+
+    /// Writes what was learned for later runs.
+    pub(super) fn flush_memory(&mut self) -> Result<(), StoreError> {
+        self.store.flush();
+        let file = self.layout.history();
+        self.history.flush().map_err(StoreError::io("write", &file))
     }
 
     /// Takes note of the outputs of a finished or cached task and looks at what waited for it.

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::dispatcher::Dispatcher;
 use super::process::unexpected_end;
-use super::starting::{Running, device_name};
+use super::starting::Running;
 use super::{Change, TaskState, wait_before_retry};
-use crate::cache::{Finished, Manifest, Miss, Origin, Publication, Published, StoreError, hash};
+use crate::cache::{Finished, Manifest, Origin, Publication, Published, StoreError, hash};
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, OutputRecord};
 use crate::plan::{Past, Source};
@@ -97,14 +97,13 @@ impl Dispatcher<'_, '_> {
         peak_memory: Option<u64>,
     ) -> Result<(), StoreError> {
         let index = running.task;
-        let Some(miss) = self.misses.remove(&index) else { return Ok(()) };
-        if let Some(changed) = self.changed_input(index, &miss) {
+        if let Some(changed) = self.changed_input(index) {
             let message = format!("{} changed while the task was reading it", changed.display());
             let error = StageError::input(message).hint("run again when nobody writes to it");
             let seconds = running.began.elapsed().as_secs_f64();
-            self.release_twins(&miss.fingerprint);
             return self.fail(index, error, seconds, Some(running.log.clone()));
         }
+        let Some(miss) = self.misses.remove(&index) else { return Ok(()) };
         let task = &self.plan.tasks[index];
         let record = |(name, output): (&String, &Produced)| {
             let file = task.outputs.get(name)?.clone();
@@ -126,7 +125,7 @@ impl Dispatcher<'_, '_> {
             attempt: running.attempt,
             peak_memory,
             host: self.options.host.clone(),
-            device: device_name(running.device),
+            device: running.device.to_string(),
             threads: running.threads,
             phasegraph: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -139,7 +138,8 @@ impl Dispatcher<'_, '_> {
     }
 
     /// An input file that is no longer what was hashed: its result belongs to no fingerprint.
-    fn changed_input(&mut self, index: usize, miss: &Miss) -> Option<PathBuf> {
+    fn changed_input(&self, index: usize) -> Option<PathBuf> {
+        let miss = self.misses.get(&index)?;
         let files = self.plan.tasks[index].inputs.sources().filter_map(|source| match source {
             Source::File { path } => Some(self.plan.base.join(path)),
             Source::Task { .. } => None,
@@ -186,9 +186,7 @@ impl Dispatcher<'_, '_> {
             self.release_twins(&finished.fingerprint);
             self.done(index, finished);
         }
-        self.store.flush();
-        let file = self.layout.history();
-        self.history.flush().map_err(StoreError::io("write", &file))
+        self.flush_memory()
     }
 
     /// An attempt has failed: once more, if the stage's policy says so, else the task has failed.

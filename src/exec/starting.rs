@@ -85,14 +85,6 @@ pub(super) fn classes(plan: &Plan) -> Vec<usize> {
     plan.tasks.iter().map(class).collect()
 }
 
-/// `cpu`, `cuda:0`.
-pub(super) fn device_name(device: Device) -> String {
-    match device {
-        Device::Cpu => "cpu".to_owned(),
-        Device::Cuda(index) => format!("cuda:{index}"),
-    }
-}
-
 impl Dispatcher<'_, '_> {
     /// Starts what fits.
     pub(super) fn start_all(&mut self) -> Result<(), StoreError> {
@@ -246,7 +238,7 @@ impl Dispatcher<'_, '_> {
             task: self.name(index),
             attempt,
             why,
-            device: device_name(device),
+            device: device.to_string(),
             log: log.to_owned(),
             worker,
         })

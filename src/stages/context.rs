@@ -1,6 +1,7 @@
 //! What a stage is given: its job (plain data that crosses the process boundary) and a way to report.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +19,16 @@ pub enum Device {
     Cpu,
     /// A CUDA device, by its index.
     Cuda(u32),
+}
+
+impl fmt::Display for Device {
+    /// `cpu`, `cuda:0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
 }
 
 /// One input file of a job.

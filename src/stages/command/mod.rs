@@ -20,7 +20,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Device, Stage};
+use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::kind::Kind;
 use placeholders::Placeholders;
@@ -134,11 +134,7 @@ fn program(cx: &Context<'_>, params: &Params, outputs: &BTreeMap<String, PathBuf
     }
     known.add("seed", vec![job.seed.to_string().into()]);
     known.add("threads", vec![job.threads.to_string().into()]);
-    let device = match job.device {
-        Device::Cpu => "cpu".to_owned(),
-        Device::Cuda(index) => format!("cuda:{index}"),
-    };
-    known.add("device", vec![device.into()]);
+    known.add("device", vec![job.device.to_string().into()]);
 
     let mut argv = Vec::new();
     for (i, item) in params.argv.iter().enumerate() {
