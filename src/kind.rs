@@ -58,6 +58,8 @@ pub struct Kind {
     pub seeded: bool,
     /// Whether it needs ONNX Runtime, whose version then enters the fingerprint.
     pub needs_runtime: bool,
+    /// Whether it leaves checkpoints in its staging folder from which a later attempt goes on.
+    pub resumes: bool,
     /// Inputs and outputs are named by the study (`command`).
     pub open: bool,
 }

@@ -41,6 +41,9 @@ impl Task {
             device: Device::Cpu,
             memory: None,
             timeout_s: None,
+            gpu_memory: None,
+            chunk: None,
+            facts: BTreeMap::new(),
             runtime: None,
             log: None,
         };

@@ -96,6 +96,9 @@ fn run_with(data: &Dataset, model_name: &str, params: Value, threads: usize) -> 
         device: Device::Cpu,
         memory: None,
         timeout_s: None,
+        gpu_memory: None,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: Some(runtime::library()),
         log: None,
     };

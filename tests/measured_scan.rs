@@ -31,6 +31,9 @@ fn run(stage: &dyn Stage, params: Value, input: &Path, staging: PathBuf) -> (Pat
         device: Device::Cpu,
         memory: None,
         timeout_s: None,
+        gpu_memory: None,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: None,
         log: None,
     };

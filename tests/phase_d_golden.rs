@@ -188,6 +188,9 @@ fn run_stage(data: &Dataset, params: Value) -> Value {
         device: Device::Cpu,
         memory: None,
         timeout_s: None,
+        gpu_memory: None,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: None,
         log: None,
     };

@@ -104,6 +104,9 @@ fn run(datasets: &[Dataset], params: Value, threads: usize) -> Run {
         device: Device::Cpu,
         memory: None,
         timeout_s: None,
+        gpu_memory: None,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: Some(runtime::library()),
         log: None,
     };

@@ -85,7 +85,7 @@ impl Dispatcher<'_, '_> {
             }
             Report::Warning { message } => self.book.write(Event::Warned { task, message }),
             // The worker wrote it to the log itself.
-            Report::Log { .. } => Ok(()),
+            Report::Log { .. } | Report::Chunk { .. } | Report::Learnt { .. } => Ok(()),
         }
     }
 

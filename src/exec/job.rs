@@ -52,6 +52,9 @@ pub(super) fn job(plan: &Plan, index: usize, layout: &Layout, place: Place) -> J
         device: place.device,
         memory: task.resources.memory,
         timeout_s: task.resources.time_s,
+        gpu_memory: task.resources.gpu_memory,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: place.runtime,
         log: Some(place.log),
     }

@@ -69,6 +69,15 @@ pub struct Job {
     pub memory: Option<u64>,
     /// Seconds after which it must have ended.
     pub timeout_s: Option<f64>,
+    /// Device memory it was promised, bytes.
+    #[serde(default)]
+    pub gpu_memory: Option<u64>,
+    /// At most so many units (groups, images, rows) at a time: an earlier attempt ran out of memory with more.
+    #[serde(default)]
+    pub chunk: Option<u64>,
+    /// What tasks of this kind have learnt in the past ([`Report::Learnt`]).
+    #[serde(default)]
+    pub facts: BTreeMap<String, Value>,
     /// Path of the ONNX Runtime library, for kinds that need it.
     pub runtime: Option<PathBuf>,
     /// The task's log, to which lines are appended.
@@ -95,6 +104,22 @@ pub enum Report {
     Measure {
         /// Name, with its unit as suffix.
         name: String,
+        /// Value.
+        value: Value,
+    },
+    /// How much the stage is about to hold at a time; told before it does.
+    Chunk {
+        /// Units at a time.
+        size: u64,
+        /// What is counted: `groups`.
+        unit: String,
+        /// Forecast of the process's peak memory with it, bytes.
+        predicted_peak: Option<u64>,
+    },
+    /// Something worth remembering for later tasks of the same kind, for example memory per group.
+    Learnt {
+        /// What it is about: model, provider and version of the runtime.
+        key: String,
         /// Value.
         value: Value,
     },
@@ -201,6 +226,16 @@ impl<'a> Context<'a> {
     /// Records a measured fact.
     pub fn measure(&mut self, name: &str, value: impl Into<Value>) {
         (self.emit)(Report::Measure { name: name.to_owned(), value: value.into() });
+    }
+
+    /// Tells how much will be held at a time, before it is.
+    pub fn chunk(&mut self, size: u64, unit: &str, predicted_peak: Option<u64>) {
+        (self.emit)(Report::Chunk { size, unit: unit.to_owned(), predicted_peak });
+    }
+
+    /// Gives later tasks of the same kind something to go by.
+    pub fn learnt(&mut self, key: impl Into<String>, value: impl Into<Value>) {
+        (self.emit)(Report::Learnt { key: key.into(), value: value.into() });
     }
 
     /// Warns the user.

@@ -59,7 +59,8 @@ fn log_line(report: &Report) -> Option<String> {
     match report {
         Report::Log { message } => Some(message.clone()),
         Report::Warning { message } => Some(format!("warning: {message}")),
-        Report::Progress { .. } | Report::Measure { .. } => None,
+        Report::Chunk { size, unit, predicted_peak: _ } => Some(format!("{size} {unit} at a time")),
+        Report::Progress { .. } | Report::Measure { .. } | Report::Learnt { .. } => None,
     }
 }
 

@@ -132,6 +132,7 @@ fn kind(
         tuning: &[],
         seeded: false,
         needs_runtime: false,
+        resumes: false,
         open: false,
     }
 }

@@ -82,6 +82,7 @@ impl Stage for Command {
             tuning: &[],
             seeded: true,
             needs_runtime: false,
+            resumes: false,
             open: true,
         }
     }

@@ -69,6 +69,9 @@ impl Files {
             device: Device::Cpu,
             memory: None,
             timeout_s: None,
+            gpu_memory: None,
+            chunk: None,
+            facts: BTreeMap::new(),
             runtime: None,
             log: None,
         };

@@ -57,6 +57,7 @@ impl Stage for Compare {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

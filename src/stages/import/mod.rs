@@ -34,6 +34,7 @@ impl Stage for Import {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

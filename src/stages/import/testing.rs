@@ -48,6 +48,9 @@ pub fn run(
         device: Device::Cpu,
         memory: None,
         timeout_s: None,
+        gpu_memory: None,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: None,
         log: None,
     };

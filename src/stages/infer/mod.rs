@@ -66,6 +66,7 @@ impl Stage for Infer {
             tuning: &["chunk"],
             seeded: false,
             needs_runtime: true,
+            resumes: false,
             open: false,
         }
     }

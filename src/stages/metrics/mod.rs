@@ -55,6 +55,7 @@ impl Stage for Metrics {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

@@ -97,6 +97,7 @@ impl Stage for Overlap {
             tuning: &[],
             seeded: true,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

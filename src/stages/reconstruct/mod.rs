@@ -49,6 +49,7 @@ impl Stage for Reconstruct {
             tuning: &[],
             seeded: true,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

@@ -51,6 +51,7 @@ impl Stage for Register {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

@@ -59,6 +59,7 @@ impl Stage for Simulate {
             tuning: &[],
             seeded: true,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

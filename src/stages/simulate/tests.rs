@@ -52,6 +52,9 @@ fn job(params: Value, seed: u64, files: &[(&str, &Path)], staging: &Path) -> Job
         device: Device::Cpu,
         memory: None,
         timeout_s: None,
+        gpu_memory: None,
+        chunk: None,
+        facts: BTreeMap::new(),
         runtime: None,
         log: None,
     }

@@ -61,6 +61,7 @@ impl Stage for Split {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

@@ -66,6 +66,7 @@ impl Stage for Stitch {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

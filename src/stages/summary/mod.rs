@@ -83,6 +83,7 @@ impl Stage for Summary {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

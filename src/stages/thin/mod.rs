@@ -48,6 +48,7 @@ impl Stage for Thin {
             tuning: &[],
             seeded: true,
             needs_runtime: false,
+            resumes: false,
             open: false,
         }
     }

@@ -75,6 +75,7 @@ impl Stage for Train {
             tuning: &[],
             seeded: true,
             needs_runtime: true,
+            resumes: false,
             open: false,
         }
     }
