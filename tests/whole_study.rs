@@ -73,6 +73,13 @@ fn two_runs_give_the_same_bytes_whatever_the_parallelism() {
 
 #[test]
 fn killed_in_training_and_in_reconstruction_it_resumes_to_the_same_table() {
+    // Long enough in F to be met there: ten epochs are over before anyone has looked.
+    let long = STUDY.replace("params: {epochs: 10}", "params: {epochs: 500}");
+    let study = || {
+        let env = TestEnvironment::new();
+        env.write("study.yaml", &long);
+        env
+    };
     let calm = study();
     calm.ok(&["run", "study.yaml"]);
     let table = format!("{OUT}/summary/summary.csv");
