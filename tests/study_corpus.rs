@@ -9,6 +9,8 @@
 mod catalog;
 #[path = "study/retries.rs"]
 mod retries;
+#[path = "study/rescue.rs"]
+mod rescue;
 #[path = "study/semantics.rs"]
 mod semantics;
 

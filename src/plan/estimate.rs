@@ -147,6 +147,8 @@ mod tests {
             needs_runtime: false,
             resources: Arc::new(Resources::default()),
             retries: Arc::default(),
+            rescue: None,
+            resumes: false,
             priority: 0,
         };
         Plan { study: "s".into(), base: "/".into(), tasks: tasks.iter().enumerate().map(task).collect() }

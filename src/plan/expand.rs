@@ -8,7 +8,7 @@ use super::dag::Dag;
 use super::{Labels, Plan, Source, Task};
 use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
-use crate::study::{Matcher, Point, Reference, Resources, Retries, StageDecl, StageSettings, Study};
+use crate::study::{Matcher, Point, Reference, Rescue, Resources, Retries, StageDecl, StageSettings, Study};
 
 /// Expands a study into its plan.
 ///
@@ -42,6 +42,7 @@ struct Common<'a> {
     env: Arc<[String]>,
     resources: Arc<Resources>,
     retries: Arc<Retries>,
+    rescue: Option<Arc<Rescue>>,
 }
 
 impl<'a> Common<'a> {
@@ -55,6 +56,7 @@ impl<'a> Common<'a> {
             env: stage.env.as_slice().into(),
             resources: Arc::new(stage.resources.clone()),
             retries: Arc::new(stage.retries.clone()),
+            rescue: stage.rescue.clone().map(Arc::new),
         })
     }
 }
@@ -134,6 +136,8 @@ impl<'a> Expander<'a> {
             needs_runtime: common.kind.needs_runtime,
             resources: Arc::clone(&common.resources),
             retries: Arc::clone(&common.retries),
+            rescue: common.rescue.clone(),
+            resumes: common.kind.resumes,
             priority: stage.priority,
         }
     }

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Labels;
-use crate::study::{Phase, Resources, Retries};
+use crate::study::{Phase, Rescue, Resources, Retries};
 
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -97,6 +97,12 @@ pub struct Task {
     /// Which of its failures are tried again, and how often.
     #[serde(skip_serializing_if = "Retries::is_empty")]
     pub retries: Arc<Retries>,
+    /// What is tried when memory runs out, if the study says so; see [`Rescue::usual`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rescue: Option<Arc<Rescue>>,
+    /// Whether its staging folder is kept for the next attempt.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub resumes: bool,
     /// Of tasks that could start, those with the higher priority start first.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,

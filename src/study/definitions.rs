@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::rescue;
 use super::retries::{FACTOR, MOST_FACTOR, MOST_TIMES, RETRIABLE, describe};
 use crate::diag::FailureClass;
 
@@ -125,6 +126,43 @@ pub(super) fn shared() -> Map<String, Value> {
                         "default": "1h",
                         "description": "No wait is longer.",
                     },
+                },
+            },
+        ] },
+        "on_out_of_memory": { "description": "What is tried when memory runs out.", "anyOf": [
+            { "const": "fail", "description": "Nothing." },
+            {
+                "type": "object",
+                "properties": {
+                    "floor": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": rescue::MOST_FLOOR,
+                        "default": 1,
+                        "description": "It is not halved below this.",
+                    },
+                    "memory": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "description": "How the memory limit grows when nothing is left to halve.",
+                        "properties": {
+                            "factor": {
+                                "type": "number",
+                                "exclusiveMinimum": 1,
+                                "maximum": rescue::MOST_FACTOR,
+                                "default": rescue::FACTOR,
+                                "description": "So many times the last limit.",
+                            },
+                            "most": {
+                                "$ref": "#/$defs/size",
+                                "description": "It does not grow beyond this.",
+                            },
+                        },
+                    },
+                },
+                "additionalProperties": {
+                    "enum": ["halve", "keep"],
+                    "description": "`chunk`, or a tuning value of a command.",
                 },
             },
         ] },

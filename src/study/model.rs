@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::input::Input;
 use super::node::Content;
 use super::params::Params;
+use super::rescue::Rescue;
 use super::retries::Retries;
 use super::space::Tuples;
 use crate::diag::Location;
@@ -145,6 +146,8 @@ pub struct StageDecl {
     pub resources: Resources,
     /// Which of its failures are tried again, and how often: the study's defaults included.
     pub retries: Retries,
+    /// What is tried when memory runs out, if the study says so; see [`Rescue::usual`].
+    pub rescue: Option<Rescue>,
     /// Of tasks that could start, those with the higher priority start first.
     pub priority: i32,
     /// Environment variables whose values enter the fingerprint.

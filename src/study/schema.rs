@@ -108,6 +108,7 @@ fn stage(catalog: &Catalog, cases: Vec<Value>) -> Value {
             "params": { "type": "object" },
             "resources": { "$ref": "#/$defs/resources" },
             "retries": { "$ref": "#/$defs/retries" },
+            "on_out_of_memory": { "$ref": "#/$defs/on_out_of_memory" },
             "priority": {
                 "type": "integer",
                 "minimum": priority::RANGE.start(),

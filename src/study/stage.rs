@@ -10,7 +10,7 @@ use super::node::{Key, Node, shorten};
 use super::params::{Overlay, Params};
 use super::retries::{Policies, Retries};
 use super::space::{MAX_POINTS, TooMuch, Tuples};
-use super::{outputs, priority, resources};
+use super::{outputs, priority, rescue, resources, tuning};
 use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
 
@@ -23,6 +23,7 @@ const KEYS: &[&str] = &[
     "params",
     "resources",
     "retries",
+    "on_out_of_memory",
     "priority",
     "env",
     "outputs",
@@ -98,6 +99,10 @@ impl<'c> Context<'_, 'c> {
             stage.decl.env = env(node, problems);
         }
         self.read_outputs(&fields, &mut stage, problems);
+        if let Some(node) = fields.get("on_out_of_memory") {
+            stage.decl.rescue = read_rescue(node, &stage, problems);
+        }
+        tuning::check(&stage, problems);
         stage
     }
 
@@ -247,6 +252,7 @@ fn draft<'c>(id: &Key) -> StageDraft<'c> {
         outputs: BTreeMap::new(),
         resources: Resources::default(),
         retries: Retries::default(),
+        rescue: None,
         priority: 0,
         env: Vec::new(),
         at: id.at.clone(),
@@ -256,6 +262,13 @@ fn draft<'c>(id: &Key) -> StageDraft<'c> {
         tuning: &[],
     };
     StageDraft { decl, kind: None, axes: Vec::new(), over_known: true, sound: false, whole: true }
+}
+
+fn read_rescue(node: &Node, stage: &StageDraft<'_>, problems: &mut Problems) -> Option<rescue::Rescue> {
+    let open = stage.kind?.open;
+    let names = if open { tuning::names(stage) } else { vec![rescue::CHUNK] };
+    let (id, resources) = (stage.decl.id.as_str(), &stage.decl.resources);
+    rescue::Context { stage: id, names, open, resources }.read(node, problems)
 }
 
 fn phase(node: &Node, problems: &mut Problems) -> Option<Phase> {

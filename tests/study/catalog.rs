@@ -106,6 +106,12 @@ struct Nothing {}
 struct Command {
     /// Program and arguments.
     argv: Vec<String>,
+    #[serde(default)]
+    values: std::collections::BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    tuning: std::collections::BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    env: std::collections::BTreeMap<String, serde_json::Value>,
 }
 
 const fn slot(name: &'static str, arity: Arity) -> Slot {
@@ -186,6 +192,10 @@ pub fn catalog() -> Catalog {
             const { &[output("table", "table.csv")] },
             || schemars::schema_for!(Nothing),
         ),
-        Kind { open: true, ..kind("command", &[], &[], || schemars::schema_for!(Command)) },
+        Kind {
+            open: true,
+            tuning: &["tuning"],
+            ..kind("command", &[], &[], || schemars::schema_for!(Command))
+        },
     ])
 }

@@ -71,7 +71,7 @@ fn settings_have_placeholders_filled_and_point_parameters_merged() {
     assert_eq!(*train.params, json!({"epochs": 3, "shuffle": true, "layers": [8, 16]}));
     assert_eq!(*train.tuning, json!({"chunk": 16}));
     let ext = settings(&study, "ext", "");
-    assert_eq!(ext.params["argv"], json!(["python3", "{inputs.script}", "--seed=7", "{outputs.result}"]));
+    assert_eq!(ext.params["argv"], json!(["python3", "{input.script}", "--seed=7", "{output.result}"]));
     let Reference::File { path, .. } = &ext.inputs["script"][0] else { panic!() };
     assert_eq!(path, &PathBuf::from("../tools/x.py"));
     let Reference::Stage { stage, output, filter, at } = &train.inputs["data"][0] else { panic!() };

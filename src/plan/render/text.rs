@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::Times;
 use crate::diag::{duration, memory};
 use crate::plan::{Estimate, Outlook, Past, Plan, Source, Task};
-use crate::study::{DeviceKind, Resources};
+use crate::study::{DeviceKind, Rescue, Resources};
 
 /// Fan-ins longer than this are shown by their first members and a count.
 const SHOWN: usize = 4;
@@ -82,8 +82,30 @@ fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook:
         let again = task.retries.0.iter().map(|(class, retry)| format!("{class} × {}", retry.times));
         let _ = writeln!(out, "         again  {}", again.collect::<Vec<_>>().join(", "));
     }
+    if let Some(rescue) = &task.rescue {
+        let _ = writeln!(out, "         memory {}", rescued(rescue));
+    }
     if task.priority != 0 {
         let _ = writeln!(out, "         prio   {}", task.priority);
+    }
+}
+
+/// What is tried when memory runs out, in a few words.
+fn rescued(rescue: &Rescue) -> String {
+    let halve = rescue.halve.as_ref().map(|halve| match halve.floor {
+        1 => format!("halve `{}`", halve.name),
+        floor => format!("halve `{}` down to {floor}", halve.name),
+    });
+    let grow = rescue.memory.map(|grow| {
+        let most = grow.most.map(|bytes| format!(" up to {}", memory(bytes))).unwrap_or_default();
+        format!("{} × the limit{most}", grow.factor)
+    });
+    match (halve, grow) {
+        (None, None) => "when it runs out, fail".to_owned(),
+        (halve, grow) => {
+            let steps: Vec<String> = halve.into_iter().chain(grow).collect();
+            format!("when it runs out, {}", steps.join(", then "))
+        }
     }
 }
 

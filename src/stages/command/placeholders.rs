@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use crate::diag::{StageError, StageResult, nearest};
+use crate::kind::placeholders::{Piece, pieces};
 
 /// What placeholders stand for: a name such as `input.data`, and the files or the one value under it.
 #[derive(Debug, Default)]
@@ -55,46 +56,6 @@ impl Placeholders {
                 .hint(format!("{}for the literal text write `{{{{{name}}}}}`", near.unwrap_or_default()))
         })
     }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Piece<'a> {
-    Literal(&'a str),
-    Name(&'a str),
-}
-
-/// Splits a text. A placeholder is a name in braces; `{{name}}` is the literal `{name}`; braces around
-/// anything else are themselves (`awk '{print $1}'`, JSON).
-fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut found = Vec::new();
-    let (mut literal, mut from) = (0, 0);
-    while let Some(open) = text[from..].find('{').map(|i| from + i) {
-        let Some(length) = text[open + 1..].find(|c: char| !is_name(c)) else { break };
-        let close = open + 1 + length;
-        if length == 0 || !text[close..].starts_with('}') {
-            from = open + 1;
-            continue;
-        }
-        let doubled = text[..open].ends_with('{') && open > literal && text[close..].starts_with("}}");
-        if doubled {
-            // One brace of each pair goes.
-            found.push(Piece::Literal(&text[literal..open - 1]));
-            found.push(Piece::Literal(&text[open..=close]));
-            from = close + 2;
-        } else {
-            found.push(Piece::Literal(&text[literal..open]));
-            found.push(Piece::Name(&text[open + 1..close]));
-            from = close + 1;
-        }
-        literal = from;
-    }
-    found.push(Piece::Literal(&text[literal..]));
-    found.retain(|piece| *piece != Piece::Literal(""));
-    found
-}
-
-fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What the study file may say about a stage kind: slots, outputs, parameters. Plain data, so that
 //! `study` can check a file against the kinds without importing the code that runs them.
 
+pub mod placeholders;
+
 /// The record of how a task's outputs were made, which lies beside them; no output may have its name.
 pub const PROVENANCE: &str = "provenance.json";
 
