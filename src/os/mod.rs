@@ -1,10 +1,14 @@
 //! What the operating system is asked directly: processes, signals, memory, locks, the host's name. The only
 //! home of nix.
 
+mod cgroup;
+mod limits;
 mod memory;
 mod process;
 mod ranges;
 
+pub use cgroup::{Group as MemoryGroup, free_memory, kernel_kills, total_memory};
+pub use limits::{DataLimit, limit_program};
 pub use memory::{peak_memory, reset_peak_memory};
 pub use process::{
     adopt_orphans, end_children, end_marked, end_own_group, host, kill_group, redirect_stderr, signal_name,

@@ -10,7 +10,7 @@ use super::{FromWorker, Produced};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::digest::Digest;
 use crate::os;
-use crate::stages::{self, Context, Job, Report};
+use crate::stages::{self, Context, Job, Report, oom};
 
 /// Runs `job` and writes what happens to `out`; `stop` is set when it should end soon. `sole` says that
 /// this process does nothing else, so that all its children are the job's. An error means that `out` itself
@@ -77,6 +77,8 @@ fn run(job: &Job, context: &mut Context<'_>) -> StageResult {
     // A worker is given jobs of one number of threads only, so the global pool can be built once. It exists
     // already where tests run jobs in their own process; results never depend on the number of threads.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(job.threads.max(1)).build_global();
+    // After the threads, which could not be started for want of memory that the job has not taken.
+    let _limit = limit(job, stage)?;
     // A panic is a bug of ours; it must end this task only, with its message in the journal.
     catch_unwind(AssertUnwindSafe(|| stage.run(context))).unwrap_or_else(|panic| {
         let text = panic
@@ -84,9 +86,20 @@ fn run(job: &Job, context: &mut Context<'_>) -> StageResult {
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
             .unwrap_or_else(|| "no message".to_owned());
+        if oom::evidence(&text).is_some() {
+            return Err(StageError::new(FailureClass::OutOfMemory, text));
+        }
         Err(StageError::new(FailureClass::Other, format!("stage `{}` panicked: {text}", job.kind))
             .hint("this is a bug in phasegraph; please report it with the log of this task"))
     })
+}
+
+/// Holds a native stage to the memory it was promised, as long as the value returned lives. What programs may
+/// have is a limit of theirs, which their stage sets.
+fn limit(job: &Job, stage: &dyn stages::Stage) -> StageResult<Option<os::DataLimit>> {
+    let bytes = job.memory.filter(|_| !stage.kind().open);
+    let set = |bytes| os::DataLimit::set(bytes).map_err(StageError::from);
+    bytes.map(set).transpose()
 }
 
 /// Checks that every declared output is there, and hashes it. The orchestrator makes it durable, together

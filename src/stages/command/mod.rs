@@ -34,14 +34,19 @@ pub struct Command;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// The program and its arguments, each its own item; no shell takes part. Placeholders: `{input.NAME}`,
-    /// `{output.NAME}`, `{param.NAME}` (from `values`), `{axis.NAME}`, `{seed}`, `{threads}`, `{device}`. An
-    /// item that is exactly `{input.NAME}` becomes one argument for each file of that input. `{{name}}`
-    /// gives a literal `{name}`; braces around anything that is no name stay as they are.
+    /// `{output.NAME}`, `{param.NAME}` (from `values`), `{axis.NAME}`, `{seed}`, `{threads}`, `{device}`, and
+    /// `{NAME}` (from `tuning`). An item that is exactly `{input.NAME}` becomes one argument for each file of
+    /// that input. `{{name}}` gives a literal `{name}`; braces around anything that is no name stay as they
+    /// are.
     #[schemars(length(min = 1))]
     pub argv: Vec<Scalar>,
     /// Values for `{param.NAME}`.
     #[serde(default)]
     pub values: BTreeMap<String, Scalar>,
+    /// Values for `{NAME}` that cannot change the result, as a chunk size: they are outside the fingerprint,
+    /// and `on_out_of_memory` can have one halved.
+    #[serde(default)]
+    pub tuning: BTreeMap<String, Scalar>,
     /// Environment variables to set, on top of those phasegraph was started with. Placeholders as in `argv`.
     #[serde(default)]
     pub env: BTreeMap<String, Scalar>,
@@ -79,7 +84,7 @@ impl Stage for Command {
             inputs: &[],
             outputs: &[],
             params: || schemars::schema_for!(Params),
-            tuning: &[],
+            tuning: &["tuning"],
             seeded: true,
             needs_runtime: false,
             resumes: false,
@@ -130,6 +135,9 @@ fn program(cx: &Context<'_>, params: &Params, outputs: &BTreeMap<String, PathBuf
     for (name, value) in &params.values {
         known.add(format!("param.{name}"), vec![value.to_string().into()]);
     }
+    for (name, value) in &params.tuning {
+        known.add(name.clone(), vec![value.to_string().into()]);
+    }
     for (axis, label) in &job.point {
         known.add(format!("axis.{axis}"), vec![label.into()]);
     }
@@ -159,6 +167,7 @@ fn program(cx: &Context<'_>, params: &Params, outputs: &BTreeMap<String, PathBuf
         environment,
         folder: std::path::absolute(&job.staging)?,
         limit: job.timeout_s.and_then(|s| Duration::try_from_secs_f64(s).ok()),
+        memory: job.memory,
     })
 }
 

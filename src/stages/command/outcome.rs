@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
-use super::process::{Ended, Program};
+use super::process::{Ended, Kernel, Program};
 use crate::diag::{FailureClass, StageError, StageResult};
 
 /// SIGKILL, and the exit code by which a shell tells that its program was ended by it.
@@ -34,7 +34,7 @@ pub(super) fn judge(program: &Program, ended: &Ended) -> StageResult {
         (FailureClass::Timeout, format!("`{name}` took longer than {limit} s and was ended"), Some(hint))
     } else if let Some(evidence) = &ended.evidence {
         (FailureClass::OutOfMemory, format!("`{name}` ran out of memory and {how}: {}", cut(evidence)), None)
-    } else if killed && ended.kernel_killed {
+    } else if ended.kernel == Kernel::Own || (killed && ended.kernel == Kernel::Perhaps) {
         let what = format!("`{name}` {how}: the kernel ended a process because memory ran out");
         (FailureClass::OutOfMemory, what, None)
     } else {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::group::Group;
 use super::lines;
-use crate::diag::{FailureClass, StageError, StageResult};
+use crate::diag::{FailureClass, StageError, StageResult, memory};
 use crate::os;
 use crate::stages::{Context, oom};
 
@@ -26,6 +26,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 /// Lines kept for the error message.
 const TAIL: usize = 20;
+/// Lines in which it is looked for why the program failed. Launchers write tables after the line that tells;
+/// what was written long before was survived.
+const LOOKED_AT: usize = 200;
 /// Lines that may wait to be reported before the program has to wait, too.
 const WAITING: usize = 1024;
 
@@ -40,6 +43,8 @@ pub(super) struct Program {
     /// Folder it runs in.
     pub folder: PathBuf,
     pub limit: Option<Duration>,
+    /// Memory that each of its processes may have, bytes.
+    pub memory: Option<u64>,
 }
 
 impl fmt::Display for Program {
@@ -66,10 +71,21 @@ pub(super) struct Ended {
     pub timed_out: bool,
     /// Its last lines, standard output and standard error together.
     pub tail: VecDeque<String>,
-    /// The first line that says that memory ran out.
+    /// The line that says that memory ran out.
     pub evidence: Option<String>,
-    /// Whether the kernel ended a process for want of memory while it ran.
-    pub kernel_killed: bool,
+    /// What the kernel did while it ran.
+    pub kernel: Kernel,
+}
+
+/// Whether the kernel ended a process for want of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kernel {
+    /// None that is known of.
+    No,
+    /// One of those around: the program's own, or another.
+    Perhaps,
+    /// One of the program's own.
+    Own,
 }
 
 enum Event {
@@ -81,28 +97,54 @@ enum Event {
 
 /// Runs the program to its end. An error means that it could not be started or watched.
 pub(super) fn run(cx: &mut Context<'_>, program: &Program) -> StageResult<Ended> {
-    let kills = oom::kernel_kills();
+    let kills = os::kernel_kills();
+    // Counts all its processes together; where it cannot be had, each is limited for itself.
+    let together = program.memory.and_then(os::MemoryGroup::limited);
+    if let Some(bytes) = program.memory {
+        let how = if together.is_some() { "all together" } else { "each process" };
+        cx.log(format!("memory limit: {} for {how}", memory(bytes)));
+    }
     let mut group = Group::new(cx.is_sole()).map_err(|e| starting("/bin/sh", e))?;
     let start = Instant::now();
     let (output, input) = io::pipe()?;
     // The command holds the pipe's writing end; it must be gone for the output to end.
-    let mut child = group.spawn(&mut command(program, input)?).map_err(|e| not_started(program, e))?;
+    let mut command = command(program, input)?;
+    if let Some(bytes) = program.memory {
+        os::limit_program(&mut command, bytes, together.as_ref())?;
+    }
+    let mut child = group.spawn(&mut command).map_err(|e| not_started(program, e))?;
+    drop(command);
     let (sender, events) = mpsc::sync_channel(WAITING);
     forward(output, sender.clone())?;
     // Signals go to the group, so the child itself can be given away to be waited for.
     spawn("wait for the program", move || {
         let _ = sender.send(Event::Exited(os::wait_with_peak(&mut child)));
     })?;
-    let mut watch = Watch { tail: VecDeque::new(), evidence: None, open: true };
+    let mut watch = Watch { tail: VecDeque::new(), open: true };
     // A limit beyond what the clock can tell is none.
     let deadline = program.limit.and_then(|limit| start.checked_add(limit));
     let (status, timed_out) = watch.until_exit(cx, &events, &mut group, deadline)?;
     group.clear();
     watch.drain(cx, &events);
-    // Reading the counters takes longer than some programs run.
-    let after = || if status.success() { None } else { oom::kernel_kills() };
-    let kernel_killed = matches!((kills, after()), (Some(before), Some(after)) if after > before);
-    Ok(Ended { status, timed_out, tail: watch.tail, evidence: watch.evidence, kernel_killed })
+    let kernel = match status.success() {
+        // Reading the counters takes longer than some programs run.
+        true => Kernel::No,
+        false => kernel(kills, together.as_ref()),
+    };
+    let evidence = oom::last_evidence(watch.tail.iter().map(String::as_str)).map(str::to_owned);
+    let told = watch.tail.len().saturating_sub(TAIL);
+    Ok(Ended { status, timed_out, tail: watch.tail.split_off(told), evidence, kernel })
+}
+
+/// What the kernel did since its counter stood at `before`.
+fn kernel(before: Option<u64>, together: Option<&os::MemoryGroup>) -> Kernel {
+    if together.is_some_and(|group| group.kills() > 0) {
+        return Kernel::Own;
+    }
+    match (before, os::kernel_kills()) {
+        (Some(before), Some(after)) if after > before => Kernel::Perhaps,
+        _ => Kernel::No,
+    }
 }
 
 /// Both outputs go to one pipe, so that their order is kept.
@@ -115,8 +157,8 @@ fn command(program: &Program, output: PipeWriter) -> io::Result<Command> {
 
 /// What has been seen of a running program.
 struct Watch {
+    /// The last lines, [`LOOKED_AT`] of them.
     tail: VecDeque<String>,
-    evidence: Option<String>,
     /// Whether the pipe is open.
     open: bool,
 }
@@ -188,10 +230,7 @@ impl Watch {
     fn take(&mut self, cx: &mut Context<'_>, event: Event) {
         match event {
             Event::Line(line) => {
-                if self.evidence.is_none() && oom::evidence(&line).is_some() {
-                    self.evidence = Some(line.clone());
-                }
-                if self.tail.len() == TAIL {
+                if self.tail.len() == LOOKED_AT {
                     self.tail.pop_front();
                 }
                 self.tail.push_back(line.clone());
