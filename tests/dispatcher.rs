@@ -13,7 +13,7 @@ use phasegraph::events::{Event, Listener, Outcome, Record, RunView};
 use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary, TaskState};
 use phasegraph::io::digest::Digest;
 use phasegraph::plan::{Plan, Source, Task};
-use phasegraph::study::{Phase, Resources};
+use phasegraph::study::{Grow, Halve, Phase, Rescue, Resources, Retries, Retry};
 use serde_json::json;
 
 /// A plan of a first task and a second that reads its output, and a third on its own.
@@ -35,6 +35,8 @@ fn plan(resources: Resources) -> Plan {
         needs_runtime: false,
         resources: Arc::new(resources.clone()),
         retries: Arc::default(),
+        rescue: None,
+        resumes: false,
         priority: 0,
     };
     let from_first = vec![Source::Task { task: 0, output: "out".into() }];
@@ -74,6 +76,20 @@ impl Trial {
     /// Runs the plan with `script` as every worker; the script sees the job's name as `$name` and its
     /// staging folder as `$staging`.
     fn run(&self, script: &str, started: impl FnOnce(Handle)) -> (Summary, Vec<Event>) {
+        self.go(script, BTreeSet::new(), started)
+    }
+
+    /// The same with every task, whatever the store holds.
+    fn run_forced(&self, script: &str) -> (Summary, Vec<Event>) {
+        self.go(script, (0..self.plan.tasks.len()).collect(), |_| {})
+    }
+
+    fn go(
+        &self,
+        script: &str,
+        forced: BTreeSet<usize>,
+        started: impl FnOnce(Handle),
+    ) -> (Summary, Vec<Event>) {
         let prelude = r#"read -r job; name=$(echo "$job" | sed 's/.*"name":"\([a-z]*\)".*/\1/'); staging=$(echo "$job" | sed 's/.*"staging":"\([^"]*\)".*/\1/'); "#;
         let digest = Digest::of(b"x\n");
         let finish = format!(
@@ -81,7 +97,7 @@ impl Trial {
         );
         let options = Options {
             selected: (0..self.plan.tasks.len()).collect(),
-            forced: BTreeSet::new(),
+            forced,
             keep_going: self.keep_going,
             capacity: Capacity { cores: 2, memory: None },
             leases: None,
@@ -113,6 +129,8 @@ fn failure(events: &[Event], of: &str) -> (FailureClass, String) {
     });
     found.unwrap_or_else(|| panic!("{of} did not fail: {events:#?}"))
 }
+
+const ONCE_MORE: Retry = Retry { times: 1, wait_s: 0.0, factor: 1.0, longest_s: 0.0 };
 
 const ALL: [&str; 3] = ["first", "second", "third"];
 
@@ -182,6 +200,109 @@ fn a_task_past_its_time_is_ended_with_its_children() {
     assert!(message.contains("0.2 s"), "{message}");
     std::thread::sleep(Duration::from_secs(3));
     assert!(!std::path::Path::new(&marker).exists(), "the grandchild outlived its task");
+}
+
+/// Fails for want of memory unless the job's chunk is at most 16.
+const HUNGRY: &str = r#"
+    chunk=$(echo "$job" | sed -n 's/.*"chunk":\([0-9]*\).*/\1/p'); chunk=${chunk:-100}
+    echo '{"type":"report","report":"chunk","size":'$chunk',"unit":"groups","predicted_peak":null}'
+    echo '{"type":"report","report":"learnt","key":"bytes_per_group","value":7}'
+    if [ $chunk -gt 16 ]; then echo '{"type":"failed","error":{"class":"out_of_memory","message":"no more","hint":null},"peak_memory":1048576}'; else finish; fi
+"#;
+
+fn chunks(events: &[Event], of: &str) -> Vec<u64> {
+    let chunk = |event: &Event| match event {
+        Event::TaskChunk { task, size, .. } if task == of => Some(*size),
+        _ => None,
+    };
+    events.iter().filter_map(chunk).collect()
+}
+
+#[test]
+fn a_stage_that_tells_its_chunk_is_rescued_and_later_ones_begin_with_what_fitted() {
+    let trial = Trial::new(Resources { cores: 2, ..Resources::default() });
+    let script = format!("if [ $name = second ]; then finish; else {HUNGRY} fi");
+    let (summary, events) = trial.run(&script, |_| {});
+    assert_eq!(summary.outcome, Outcome::Succeeded);
+    assert_eq!(chunks(&events, "first"), [100, 50, 25, 12]);
+    assert_eq!(summary.view.rescued, 2);
+    let attempts = &summary.view.tasks["first"].attempts;
+    let told: Vec<_> = attempts.iter().map(|a| (a.attempt, a.had.chunk, a.failure)).collect();
+    let oom = Some(FailureClass::OutOfMemory);
+    assert_eq!(told, [(1, Some(100), oom), (2, Some(50), oom), (3, Some(25), oom), (4, Some(12), None)]);
+    assert_eq!(attempts[0].had.peak, Some(1 << 20));
+
+    // Another run of the same tasks, and one that finds what was learnt.
+    let again = format!(r#"echo "$job" | grep -q '"bytes_per_group":7' || exit 5; {script}"#);
+    let (summary, events) = trial.run_forced(&again);
+    assert_eq!(summary.outcome, Outcome::Succeeded, "{events:?}");
+    assert_eq!(chunks(&events, "first"), [12]);
+    assert_eq!(summary.view.rescued, 0);
+}
+
+#[test]
+fn at_the_floor_the_failure_tells_what_was_tried() {
+    let mut trial = Trial::new(Resources { cores: 2, ..Resources::default() });
+    trial.keep_going = true;
+    let halve = Some(Halve { name: "chunk".into(), floor: 40 });
+    for task in &mut trial.plan.tasks {
+        task.rescue = Some(Arc::new(Rescue { halve: halve.clone(), memory: None }));
+        task.retries = Arc::new(Retries([(FailureClass::OutOfMemory, ONCE_MORE)].into()));
+    }
+    let (summary, events) =
+        trial.run(&format!("if [ $name = first ]; then {HUNGRY} else finish; fi"), |_| {});
+    assert_eq!(chunks(&events, "first"), [100, 50, 40, 40], "`retries` comes after the rescue");
+    let (class, message) = failure(&events, "first");
+    assert_eq!(class, FailureClass::OutOfMemory);
+    let line = |n: u32, chunk: u32| format!("\n  attempt {n}: {chunk} groups at a time, peak 1 MiB");
+    let lines = [(1, 100), (2, 50), (3, 40), (4, 40)].map(|(n, chunk)| line(n, chunk)).concat();
+    assert_eq!(message, format!("no more\nnothing is left to try:{lines}"));
+    assert_eq!(summary.states[2], Some(TaskState::Succeeded), "the run goes on");
+    // Switched off, and nothing to halve.
+    let silent = HUNGRY.replace(r#""report":"chunk""#, r#""report":"log","message":"""#);
+    for (rescue, script) in [(Some(Rescue::none()), HUNGRY), (None, silent.as_str())] {
+        let mut trial = Trial::new(Resources::default());
+        trial.plan.tasks[0].rescue = rescue.map(Arc::new);
+        let (_, events) = trial.run(&format!("if [ $name = first ]; then {script} else finish; fi"), |_| {});
+        assert!(!events.iter().any(|e| matches!(e, Event::TaskRetried { .. })), "{events:?}");
+        assert_eq!(failure(&events, "first").1, "no more");
+    }
+}
+
+#[test]
+fn memory_grows_when_there_is_nothing_to_halve() {
+    let mut trial = Trial::new(Resources { memory: Some(1 << 20), ..Resources::default() });
+    let memory = Some(Grow { factor: 3.0, most: Some(5 << 20) });
+    trial.plan.tasks[0].rescue = Some(Arc::new(Rescue { halve: None, memory }));
+    let script = r#"if [ $name != first ] || echo "$job" | grep -q '"memory":5242880'; then finish; else
+        echo '{"type":"failed","error":{"class":"out_of_memory","message":"no","hint":null},"peak_memory":null}'; fi"#;
+    let (summary, events) = trial.run(script, |_| {});
+    assert_eq!(summary.outcome, Outcome::Succeeded, "{events:?}");
+    let limits: Vec<_> = summary.view.tasks["first"].attempts.iter().map(|a| a.had.memory).collect();
+    assert_eq!(limits, [1 << 20, 3 << 20, 5 << 20].map(Some));
+    let (summary, _) = trial.run_forced(script);
+    assert!(summary.view.tasks["first"].attempts.is_empty(), "it begins with what fitted");
+}
+
+#[test]
+fn checkpoints_are_there_for_the_next_attempt_and_the_next_run() {
+    let mut trial = Trial::new(Resources { cores: 2, ..Resources::default() });
+    trial.keep_going = true;
+    trial.plan.tasks[0].resumes = true;
+    trial.plan.tasks[2].resumes = true;
+    trial.plan.tasks[0].retries = Arc::new(Retries([(FailureClass::Signal, ONCE_MORE)].into()));
+    let script = r#"step=$(cat "$staging/step" 2>/dev/null || echo 0); echo $((step + 1)) > "$staging/step"
+        if [ $name = second ] || [ $step = WHOLE ]; then finish; else kill -9 $$; fi"#;
+    let run = |whole: u32| trial.run(&script.replace("WHOLE", &whole.to_string()), |_| {}).0;
+    assert_eq!(run(3).states, [TaskState::Failed, TaskState::Blocked, TaskState::Failed].map(Some));
+    let kept = |task: &str| trial.folder.path().join("runs/test/checkpoints").join(task).exists();
+    assert!(kept("first") && kept("third") && !kept("second"));
+    // Two attempts in the first run and two in the second: the fourth finds three.
+    let states = run(3).states;
+    assert_eq!(states, [TaskState::Succeeded, TaskState::Succeeded, TaskState::Failed].map(Some));
+    assert!(!kept("first") && kept("third"));
+    assert_eq!(run(2).states[2], Some(TaskState::Succeeded));
+    assert!(!kept("third"));
 }
 
 #[test]

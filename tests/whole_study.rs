@@ -8,7 +8,8 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{TestEnvironment, shared_cache, states, wait_until};
+use common::python::numpy;
+use common::{TestEnvironment, states, wait_until};
 
 /// Seconds, not minutes: 32-pixel patterns, networks that learn next to nothing.
 const STUDY: &str = include_str!("data/small-study.yaml");
@@ -131,19 +132,4 @@ assert i["object"].dtype == np.complex64 and i["origin_yx"].shape == (2,)
     let output =
         Command::new("python3").args(["-c", script]).arg(results).env("PYTHONPATH", site).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A folder with NumPy in it, installed once under the build folder.
-fn numpy() -> std::path::PathBuf {
-    let site = shared_cache().with_file_name("numpy");
-    if !site.join("numpy").is_dir() {
-        let output = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-            .arg(&site)
-            .arg("numpy")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "pip: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    site
 }

@@ -103,6 +103,21 @@ impl Layout {
         self.runs().join("staging")
     }
 
+    /// Where stages that resume leave checkpoints: a folder for each task, in it one for each fingerprint.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.runs().join("checkpoints")
+    }
+
+    /// The checkpoints of a task, whatever its fingerprint was.
+    pub fn checkpoints_of(&self, task: &str) -> PathBuf {
+        self.checkpoints().join(file_name(task))
+    }
+
+    /// What was learnt for later tasks, append-only.
+    pub fn facts(&self) -> PathBuf {
+        self.runs().join("facts.jsonl")
+    }
+
     /// Folder of one run.
     pub fn run(&self, run: &str) -> PathBuf {
         self.runs().join(run)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use phasegraph::diag::duration;
 use phasegraph::events::Outcome;
 use phasegraph::exec::{Summary, TaskState};
-use phasegraph::report::tally;
+use phasegraph::report::{rescues, tally};
 use serde_json::json;
 
 use super::common::{Loaded, short};
@@ -53,6 +53,9 @@ pub fn text(loaded: &Loaded, summary: &Summary, command: &str) -> String {
         duration(summary.seconds),
         tally(&summary.view)
     );
+    if let Some(table) = rescues(&summary.view) {
+        let _ = write!(out, "\n{table}\n");
+    }
     let _ = writeln!(out, "results: {}", short(&loaded.layout.results()));
     if summary.outcome != Outcome::Succeeded {
         let _ = writeln!(out, "finished tasks are kept; go on with: phasegraph resume {command}");
@@ -77,6 +80,7 @@ pub fn document(loaded: &Loaded, summary: &Summary) -> serde_json::Value {
                 "message": view.and_then(|v| v.message.clone()),
                 "measured": view.map(|v| &v.measured),
                 "warnings": view.map(|v| &v.warnings),
+                "attempts": view.map(|v| &v.attempts),
                 "folder": loaded.layout.results().join(&task.folder),
             })
         })
@@ -86,6 +90,7 @@ pub fn document(loaded: &Loaded, summary: &Summary) -> serde_json::Value {
         "run": summary.run,
         "outcome": summary.outcome,
         "seconds": summary.seconds,
+        "rescued": summary.view.rescued,
         "results": loaded.layout.results(),
         "tasks": tasks,
     })

@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use phasegraph::cache::Step;
 use phasegraph::diag::duration;
 use phasegraph::events::{Event, Listener, Record, RunView};
-use phasegraph::report::tally;
+use phasegraph::report::{given, tally};
 use phasegraph::runtime::FetchStep;
 
 use super::runtime::describe_step;
@@ -129,10 +129,13 @@ impl Listener for Progress {
                 let log = log.as_ref().map(|l| format!("\n  log: {}", l.display())).unwrap_or_default();
                 self.above(format!("failed {task}: {message}{hint}{log}"));
             }
-            Event::TaskRetried { task, attempt, message, wait, .. } => {
+            Event::TaskRetried { task, attempt, message, wait, had, next, .. } => {
                 self.end(task);
-                let wait = duration(*wait);
-                self.above(format!("retry  {task} in {wait}: attempt {attempt} failed: {message}"));
+                let when = match next {
+                    Some(next) => given(had, next),
+                    None => format!("in {}", duration(*wait)),
+                };
+                self.above(format!("retry  {task} {when}: attempt {attempt} failed: {message}"));
             }
             Event::TaskHeldUp { task, by } => self.above(format!("waits  {task}: {by}")),
             Event::TaskCancelled { task } => self.end(task),

@@ -32,6 +32,34 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What a failed attempt had, as far as that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Had {
+    /// Units that it held at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<u64>,
+    /// What is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Its memory limit, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Peak resident memory, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+}
+
+/// What an attempt is given after memory ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// Units at a time, at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<u64>,
+    /// Memory limit, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
 /// Something that happened. `Progress` and `Forecast` are only ever shown; everything else is also kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -73,6 +101,21 @@ pub enum Event {
         /// Process id of its worker; 0 in journals that did not tell.
         #[serde(default)]
         worker: u32,
+        /// Its memory limit, bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memory: Option<u64>,
+    },
+    /// A task told how much it holds at a time.
+    TaskChunk {
+        /// Task id.
+        task: String,
+        /// Units at a time.
+        size: u64,
+        /// What is counted: `groups`; for commands, the name of the tuning value.
+        unit: String,
+        /// Forecast of its peak memory, bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        predicted_peak: Option<u64>,
     },
     /// An attempt at a task failed, and another one follows.
     TaskRetried {
@@ -90,6 +133,12 @@ pub enum Event {
         wait: f64,
         /// Log of the attempt.
         log: PathBuf,
+        /// What the attempt had.
+        #[serde(flatten, default)]
+        had: Had,
+        /// What the next one is given, if that is something else: a rescue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Next>,
     },
     /// A task could start, but someone else holds what it needs.
     TaskHeldUp {
@@ -159,6 +208,9 @@ pub enum Event {
         seconds: f64,
         /// Its log, if it was started.
         log: Option<PathBuf>,
+        /// What the last attempt had.
+        #[serde(flatten, default)]
+        had: Had,
     },
     /// A task cannot run because one before it failed.
     TaskBlocked {

@@ -5,7 +5,7 @@ mod journal;
 mod listener;
 mod view;
 
-pub use event::{Event, Outcome, OutputRecord, Record};
+pub use event::{Event, Had, Next, Outcome, OutputRecord, Record};
 pub use journal::{Journal, JournalError, read};
 pub use listener::Listener;
-pub use view::{RunView, TaskDetails, TaskPhase, TaskView};
+pub use view::{AttemptView, RunView, TaskDetails, TaskPhase, TaskView};

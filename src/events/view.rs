@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-use super::{Event, Outcome, Record};
+use super::{Event, Had, Outcome, Record};
+use crate::diag::FailureClass;
 
 /// Where a task stands, as seen from its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +60,34 @@ pub struct TaskDetails {
     pub measured: BTreeMap<String, serde_json::Value>,
     /// Warnings.
     pub warnings: Vec<String>,
+    /// How much it holds at a time: units, and what is counted.
+    pub chunk: Option<(u64, String)>,
+    /// Its memory limit, bytes.
+    pub memory: Option<u64>,
+    /// All its attempts, if there was more than one.
+    pub attempts: Vec<AttemptView>,
+    /// Whether an attempt was given less at a time, or more memory, than the one before.
+    pub rescued: bool,
+}
+
+/// One attempt at a task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptView {
+    /// From 1.
+    pub attempt: u32,
+    /// What it had.
+    #[serde(flatten)]
+    pub had: Had,
+    /// Wall time, seconds.
+    pub seconds: f64,
+    /// The class of its failure; `None` if it succeeded.
+    pub failure: Option<FailureClass>,
+}
+
+impl TaskDetails {
+    fn last_attempt(&mut self, had: Had, seconds: f64, failure: Option<FailureClass>) {
+        self.attempts.push(AttemptView { attempt: self.attempt, had, seconds, failure });
+    }
 }
 
 static NOTHING_TO_SAY: TaskDetails = TaskDetails {
@@ -71,6 +100,10 @@ static NOTHING_TO_SAY: TaskDetails = TaskDetails {
     progress: None,
     measured: BTreeMap::new(),
     warnings: Vec::new(),
+    chunk: None,
+    memory: None,
+    attempts: Vec::new(),
+    rescued: false,
 };
 
 impl Deref for TaskView {
@@ -114,6 +147,8 @@ pub struct RunView {
     pub aborted: Option<String>,
     /// Tasks that have had an event, by id.
     pub tasks: BTreeMap<String, TaskView>,
+    /// Tasks that ran out of memory and then fitted.
+    pub rescued: usize,
     /// How many tasks are in each phase.
     #[serde(skip)]
     counts: BTreeMap<TaskPhase, usize>,
@@ -135,16 +170,23 @@ impl RunView {
                 (self.tasks_total, self.pid, self.started) = (*tasks, *pid, record.time);
             }
             Event::TaskCached { task, .. } => self.set(task, TaskPhase::Cached),
-            Event::TaskStarted { task, log, attempt, .. } => {
+            Event::TaskStarted { task, log, attempt, memory, .. } => {
                 self.set(task, TaskPhase::Running);
                 let view = self.details(task);
                 (view.started, view.log, view.attempt) = (Some(record.time), Some(log.clone()), *attempt);
                 (view.message, view.progress) = (None, None);
+                (view.memory, view.chunk) = (*memory, None);
             }
-            Event::TaskRetried { task, message, seconds, .. } => {
+            Event::TaskChunk { task, size, unit, .. } => {
+                self.details(task).chunk = Some((*size, unit.clone()));
+            }
+            Event::TaskRetried { task, attempt, class, message, seconds, had, next, .. } => {
                 self.set(task, TaskPhase::Delayed);
                 let view = self.details(task);
                 (view.message, view.seconds) = (Some(message.clone()), Some(*seconds));
+                view.rescued |= next.is_some();
+                let (had, failure) = (had.clone(), Some(*class));
+                view.attempts.push(AttemptView { attempt: *attempt, had, seconds: *seconds, failure });
             }
             Event::TaskHeldUp { task, by } => {
                 self.set(task, TaskPhase::Delayed);
@@ -158,15 +200,25 @@ impl RunView {
                 self.details(task).measured.insert(name.clone(), value.clone());
             }
             Event::Warned { task, message } => self.details(task).warnings.push(message.clone()),
-            Event::TaskSucceeded { task, seconds, .. } => {
+            Event::TaskSucceeded { task, seconds, peak_memory, .. } => {
                 self.set(task, TaskPhase::Succeeded);
-                self.details(task).seconds = Some(*seconds);
+                let view = self.details(task);
+                view.seconds = Some(*seconds);
+                if !view.attempts.is_empty() {
+                    let (chunk, unit) = view.chunk.clone().unzip();
+                    let had = Had { chunk, unit, memory: view.memory, peak: *peak_memory };
+                    view.last_attempt(had, *seconds, None);
+                    self.rescued += usize::from(view.rescued);
+                }
             }
-            Event::TaskFailed { task, message, hint, seconds, log, .. } => {
+            Event::TaskFailed { task, class, message, hint, seconds, log, had } => {
                 self.set(task, TaskPhase::Failed);
                 let view = self.details(task);
                 (view.message, view.hint) = (Some(message.clone()), hint.clone());
                 (view.seconds, view.log) = (Some(*seconds), log.clone());
+                if !view.attempts.is_empty() {
+                    view.last_attempt(had.clone(), *seconds, Some(*class));
+                }
             }
             Event::TaskBlocked { task, by } => {
                 self.set(task, TaskPhase::Blocked);

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::failing::Failed;
 use super::inbox::{Handle, Interrupt, Message};
+use super::loss::Kills;
 use super::pool::{self, Pool};
 use super::publisher::Publisher;
 use super::queue::Queue;
+use super::rescuing::Rescues;
 use super::run::{Book, Options, Summary};
 use super::slots::Slots;
+use super::staging::Staging;
 use super::starting::Running;
 use super::{Change, Lease, TaskState};
 use crate::cache::{
@@ -71,9 +75,9 @@ pub(super) struct Dispatcher<'a, 'b> {
     pub(super) next_look: Option<Instant>,
     /// The task that was last told to wait for a GPU, and for whose.
     pub(super) told_held_up: Option<(usize, String)>,
-    /// Folders that workers wrote to, empty again, and how many were ever made.
-    pub(super) empty_staging: Vec<PathBuf>,
-    pub(super) stagings: usize,
+    pub(super) staging: Staging,
+    pub(super) rescues: Rescues,
+    pub(super) kills: Kills,
     pub(super) publishing: usize,
     pub(super) publisher: Publisher,
     pub(super) pool: Pool,
@@ -102,6 +106,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let missing: Vec<usize> = plan.tasks.iter().map(|t| t.upstream().len()).collect();
         let undecided = options.selected.iter().copied().filter(|i| missing[*i] == 0).collect();
         let path = plan.longest_paths(|task| history.past(&task.id).seconds);
+        let resuming = plan.tasks.iter().filter(|task| task.resumes);
         let publisher = Publisher::start(Intake::new(store.root()), sender.clone())
             .map_err(StoreError::io("write to", store.root()))?;
         Ok(Self {
@@ -132,8 +137,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             leaving: BTreeMap::new(),
             next_look: None,
             told_held_up: None,
-            empty_staging: Vec::new(),
-            stagings: 0,
+            rescues: Rescues::load(layout, options.capacity.memory)?,
+            kills: Kills::new(),
+            staging: Staging::open(layout, resuming.map(|task| &*task.id))?,
             publishing: 0,
             slots: Slots::new(options.capacity.clone()),
             runtime: Runtime::Unknown,
@@ -298,7 +304,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             }
             // A newer store is everyone's problem, an input file that of this one task.
             Err(error @ StoreError::Newer { .. }) => Err(error),
-            Err(error) => self.fail(index, StageError::input(error.to_string()), 0.0, None),
+            Err(error) => self.fail(index, Failed::early(StageError::input(error.to_string()))),
         }
     }
 
@@ -344,7 +350,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             *left -= 1;
             if let Some(error) = &unreadable {
                 self.unhashed.remove(&index);
-                self.fail(index, StageError::input(error.clone()), 0.0, None)?;
+                self.fail(index, Failed::early(StageError::input(error.clone())))?;
             } else if *left == 0 {
                 self.unhashed.remove(&index);
                 self.undecided.push_back(index);
@@ -362,6 +368,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             self.store.show(&folder, &finished.fingerprint, &outputs)?;
         }
         self.remember(index, &finished, None)?;
+        if task.resumes {
+            self.staging.not_needed(&task.id)?;
+        }
         self.set(index, Change::Hit);
         let fingerprint = finished.fingerprint;
         self.book.write(Event::TaskCached { task: self.name(index), fingerprint })?;
@@ -385,7 +394,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     pub(super) fn flush_memory(&mut self) -> Result<(), StoreError> {
         self.store.flush();
         let file = self.layout.history();
-        self.history.flush().map_err(StoreError::io("write", &file))
+        self.history.flush().map_err(StoreError::io("write", &file))?;
+        let file = self.layout.facts();
+        self.rescues.facts.flush().map_err(StoreError::io("write", &file))
     }
 
     /// Takes note of the outputs of a finished or cached task and looks at what waited for it.
@@ -421,7 +432,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     fn handle_message(&mut self, message: Message) -> Result<(), StoreError> {
         match message {
             Message::Said { worker, said } => self.said(worker, *said),
-            Message::Ended { worker, status } => self.ended(worker, &status),
+            Message::Ended { worker, status, peak } => self.ended(worker, &status, peak),
             Message::Hashed { file, hashed } => self.hashed(&file, hashed),
             Message::Published(published) => self.published(published?),
             Message::Runtime(Ok(path)) => {

@@ -1,14 +1,15 @@
 //! How a task ends: what its worker says, what is kept of it, what becomes of the tasks after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Instant;
 
+use super::Change;
 use super::dispatcher::Dispatcher;
-use super::process::unexpected_end;
+use super::failing::Failed;
+use super::loss::classify;
 use super::starting::Running;
-use super::{Change, TaskState, wait_before_retry};
 use crate::cache::{Finished, Manifest, Origin, Publication, Published, StoreError, hash};
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, OutputRecord};
@@ -33,7 +34,10 @@ impl Dispatcher<'_, '_> {
             }
             FromWorker::Failed { error, peak_memory } => {
                 let Some(running) = self.take(worker, false, peak_memory) else { return Ok(()) };
-                self.attempt_failed(running, error)
+                if error.class == FailureClass::OutOfMemory {
+                    self.kills.told();
+                }
+                self.attempt_failed(running, error, peak_memory)
             }
         }
     }
@@ -43,6 +47,7 @@ impl Dispatcher<'_, '_> {
         &mut self,
         worker: u64,
         status: &Result<ExitStatus, String>,
+        peak: Option<u64>,
     ) -> Result<(), StoreError> {
         self.leaving.remove(&worker);
         let Some(first) = self.pool.ended(worker) else { return Ok(()) };
@@ -56,8 +61,9 @@ impl Dispatcher<'_, '_> {
             return Ok(());
         }
         let limit = self.plan.tasks[running.task].resources.time_s;
-        let error = unexpected_end(running.timed_out, status, limit);
-        self.attempt_failed(running, error)
+        let error = classify(status, running.timed_out, limit, &running.log, &mut self.kills);
+        // A worker that did other jobs before may have peaked then.
+        self.attempt_failed(running, error, peak.filter(|_| first.0))
     }
 
     /// Takes a task back from the worker that has answered.
@@ -85,7 +91,19 @@ impl Dispatcher<'_, '_> {
             }
             Report::Warning { message } => self.book.write(Event::Warned { task, message }),
             // The worker wrote it to the log itself.
-            Report::Log { .. } | Report::Chunk { .. } | Report::Learnt { .. } => Ok(()),
+            Report::Log { .. } => Ok(()),
+            Report::Chunk { size, unit, predicted_peak } => {
+                let told = (size, unit.clone());
+                if running.chunk.as_ref() == Some(&told) {
+                    return Ok(());
+                }
+                running.chunk = Some(told);
+                self.book.write(Event::TaskChunk { task, size, unit, predicted_peak })
+            }
+            Report::Learnt { key, value } => {
+                let (kind, file) = (&self.plan.tasks[running.task].kind, self.layout.facts());
+                self.rescues.facts.learn(kind, key, value).map_err(StoreError::io("write", &file))
+            }
         }
     }
 
@@ -101,7 +119,9 @@ impl Dispatcher<'_, '_> {
             let message = format!("{} changed while the task was reading it", changed.display());
             let error = StageError::input(message).hint("run again when nobody writes to it");
             let seconds = running.began.elapsed().as_secs_f64();
-            return self.fail(index, error, seconds, Some(running.log.clone()));
+            self.staging.failed(&running.staging, error.class);
+            let (log, had) = (Some(running.log.clone()), running.had(peak_memory));
+            return self.fail(index, Failed { error, seconds, log, had });
         }
         let Some(miss) = self.misses.remove(&index) else { return Ok(()) };
         let task = &self.plan.tasks[index];
@@ -129,6 +149,8 @@ impl Dispatcher<'_, '_> {
             threads: running.threads,
             phasegraph: env!("CARGO_PKG_VERSION").to_owned(),
         };
+        let file = self.layout.facts();
+        self.rescues.finished(task, running).map_err(StoreError::io("write", &file))?;
         let folder = self.layout.results().join(&task.folder);
         let staging = running.staging.clone();
         self.set(index, Change::Produce);
@@ -169,7 +191,7 @@ impl Dispatcher<'_, '_> {
     pub(super) fn published(&mut self, published: Vec<Published>) -> Result<(), StoreError> {
         for one in published {
             let Published { task: index, fingerprint, outputs, shown, manifest, staging } = one;
-            self.empty_staging.push(staging);
+            self.staging.finished(staging)?;
             self.publishing -= 1;
             self.store.learn_action(fingerprint, outputs.clone(), shown);
             let finished = Finished { fingerprint, outputs };
@@ -187,74 +209,5 @@ impl Dispatcher<'_, '_> {
             self.done(index, finished);
         }
         self.flush_memory()
-    }
-
-    /// An attempt has failed: once more, if the stage's policy says so, else the task has failed.
-    fn attempt_failed(&mut self, running: Running, error: StageError) -> Result<(), StoreError> {
-        let index = running.task;
-        // Best effort: the next run clears staging anyway.
-        let _ = std::fs::remove_dir_all(&running.staging);
-        if self.stopping.is_some() {
-            return self.cancel(index);
-        }
-        let seconds = running.began.elapsed().as_secs_f64();
-        let before = self.attempts.entry(index).or_default();
-        before.push(error.class);
-        let alike = before.iter().filter(|class| **class == error.class).count() as u32;
-        let retries = &self.plan.tasks[index].retries;
-        let Some(wait) = wait_before_retry(retries, error.class, alike) else {
-            return self.fail(index, error, seconds, Some(running.log));
-        };
-        self.set(index, Change::Retry);
-        self.delayed.insert((Instant::now() + wait, index));
-        self.book.write(Event::TaskRetried {
-            task: self.name(index),
-            attempt: running.attempt,
-            class: error.class,
-            message: error.message,
-            seconds,
-            wait: wait.as_secs_f64(),
-            log: running.log,
-        })
-    }
-
-    /// Fails a task and blocks everything that needs it.
-    pub(super) fn fail(
-        &mut self,
-        index: usize,
-        error: StageError,
-        seconds: f64,
-        log: Option<PathBuf>,
-    ) -> Result<(), StoreError> {
-        if self.state(index) == TaskState::Ready {
-            self.queue.remove(index);
-        }
-        if let Some(miss) = self.misses.remove(&index) {
-            self.release_twins(&miss.fingerprint);
-        }
-        self.set(index, Change::Fail);
-        self.failed += 1;
-        self.runtime_missing |= error.class == FailureClass::Runtime;
-        let task = self.name(index);
-        self.book.write(Event::TaskFailed {
-            task: task.clone(),
-            class: error.class,
-            message: error.message,
-            hint: error.hint,
-            seconds,
-            log,
-        })?;
-        let mut blocked = BTreeSet::new();
-        let mut reached = vec![index];
-        while let Some(from) = reached.pop() {
-            reached.extend(self.downstream[from].iter().filter(|next| blocked.insert(**next)));
-        }
-        for next in blocked {
-            if self.options.selected.contains(&next) && self.state(next) == TaskState::Waiting {
-                self.set(next, Change::Block);
-                self.book.write(Event::TaskBlocked { task: self.name(next), by: task.clone() })?;
-            }
-        }
-        Ok(())
     }
 }

@@ -13,8 +13,8 @@ use crate::worker::FromWorker;
 pub(super) enum Message {
     /// A worker says something.
     Said { worker: u64, said: Box<FromWorker> },
-    /// A worker has ended.
-    Ended { worker: u64, status: Result<ExitStatus, String> },
+    /// A worker has ended; `peak` is the peak resident memory of it and its children, bytes.
+    Ended { worker: u64, status: Result<ExitStatus, String>, peak: Option<u64> },
     /// A file was hashed, or cannot be read.
     Hashed { file: ToHash, hashed: Result<Hashed, StoreError> },
     /// Finished tasks are in the store, or the disk has failed.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::rescuing::declared;
 use crate::cache::Layout;
-use crate::plan::{Plan, Source};
+use crate::plan::{Plan, Source, Task};
 use crate::stages::{Device, Job, JobInput};
 
 /// What the dispatcher decided about where a task runs.
@@ -16,6 +17,12 @@ pub(super) struct Place {
     pub(super) runtime: Option<PathBuf>,
     pub(super) staging: PathBuf,
     pub(super) log: PathBuf,
+    /// At most so many units at a time.
+    pub(super) chunk: Option<u64>,
+    /// Memory limit, bytes.
+    pub(super) memory: Option<u64>,
+    /// What tasks of the kind have learnt.
+    pub(super) facts: BTreeMap<String, Value>,
 }
 
 /// The job of a task whose producers are all done.
@@ -43,21 +50,31 @@ pub(super) fn job(plan: &Plan, index: usize, layout: &Layout, place: Place) -> J
         task: task.id.to_string(),
         kind: task.kind.to_string(),
         point: task.point.to_map(),
-        params: merged(&task.params, &task.tuning),
+        params: tuned(merged(&task.params, &task.tuning), task, place.chunk),
         seed: task.seed.unwrap_or_default(),
         inputs: inputs.collect(),
         outputs: (*task.outputs).clone(),
         staging: place.staging,
         threads: place.threads,
         device: place.device,
-        memory: task.resources.memory,
+        memory: place.memory,
         timeout_s: task.resources.time_s,
         gpu_memory: task.resources.gpu_memory,
-        chunk: None,
-        facts: BTreeMap::new(),
+        chunk: place.chunk,
+        facts: place.facts,
         runtime: place.runtime,
         log: Some(place.log),
     }
+}
+
+/// A program knows of no chunks: it is given a smaller tuning value instead.
+fn tuned(mut params: Value, task: &Task, chunk: Option<u64>) -> Value {
+    if let (Some((name, _)), Some(chunk)) = (declared(task), chunk)
+        && let Some(value) = params.get_mut("tuning").and_then(|tuning| tuning.get_mut(name))
+    {
+        *value = chunk.into();
+    }
+    params
 }
 
 /// Parameters and tuning together: the stage sees one object.

@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::Sender;
 
 use super::inbox::Message;
-use crate::diag::{FailureClass, StageError};
 use crate::os;
 use crate::worker::{FromWorker, ToWorker};
 
@@ -94,32 +93,9 @@ fn listen(mut child: Child, stdout: impl Read, worker: u64, inbox: &Sender<Messa
     // kill below hits only what the worker left behind.
     os::wait_unreaped(child.id());
     os::kill_group(child.id());
-    let status = child.wait().map_err(|e| e.to_string());
-    let _ = inbox.send(Message::Ended { worker, status });
-}
-
-/// A worker's end in words, when it said nothing itself.
-fn describe(status: &ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("the worker exited with code {code} without a result"),
-        (None, Some(number)) => format!("the worker was ended by signal {}", os::signal_name(number)),
-        (None, None) => "the worker ended without a result".to_owned(),
-    }
-}
-
-/// A worker that ended in the middle of a job.
-pub(super) fn unexpected_end(
-    timed_out: bool,
-    status: &Result<ExitStatus, String>,
-    time_s: Option<f64>,
-) -> StageError {
-    if timed_out {
-        let limit = time_s.unwrap_or_default();
-        return StageError::new(FailureClass::Timeout, format!("did not end within {limit} s"))
-            .hint("raise `resources.time` of the stage");
-    }
-    match status {
-        Ok(status) => StageError::new(FailureClass::Signal, describe(status)),
-        Err(message) => StageError::new(FailureClass::Other, format!("the worker was lost: {message}")),
-    }
+    let (status, peak) = match os::wait_with_peak(&mut child) {
+        Ok((status, peak)) => (Ok(status), peak),
+        Err(error) => (Err(error.to_string()), None),
+    };
+    let _ = inbox.send(Message::Ended { worker, status, peak });
 }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::study::Resources;
-
 /// What may be used in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capacity {
@@ -34,9 +32,9 @@ impl Slots {
 
     /// What a task would hold, if it is free now. A task that asks for more cores or memory than there are
     /// gets all of it, alone.
-    fn offer(&self, wants: &Resources) -> Option<Held> {
-        let cores = wants.cores.clamp(1, self.capacity.cores.max(1));
-        let memory = wants.memory.unwrap_or(0).min(self.capacity.memory.unwrap_or(u64::MAX));
+    fn offer(&self, cores: u32, memory: Option<u64>) -> Option<Held> {
+        let cores = cores.clamp(1, self.capacity.cores.max(1));
+        let memory = memory.unwrap_or(0).min(self.capacity.memory.unwrap_or(u64::MAX));
         let free_cores = self.capacity.cores.max(1) - self.held.values().map(|h| h.cores).sum::<u32>();
         let used_memory: u64 = self.held.values().map(|h| h.memory).sum();
         let fits = cores <= free_cores
@@ -48,13 +46,13 @@ impl Slots {
     }
 
     /// Whether a task could start now.
-    pub(super) fn fits(&self, wants: &Resources) -> bool {
-        self.offer(wants).is_some()
+    pub(super) fn fits(&self, cores: u32, memory: Option<u64>) -> bool {
+        self.offer(cores, memory).is_some()
     }
 
     /// Takes what a task asks for, if it is free, and says with how many threads it computes.
-    pub(super) fn take(&mut self, task: usize, wants: &Resources) -> Option<usize> {
-        let held = self.offer(wants)?;
+    pub(super) fn take(&mut self, task: usize, cores: u32, memory: Option<u64>) -> Option<usize> {
+        let held = self.offer(cores, memory)?;
         let cores = held.cores;
         self.held.insert(task, held);
         Some(cores as usize)
@@ -70,20 +68,16 @@ impl Slots {
 mod tests {
     use super::*;
 
-    fn wants(cores: u32, memory: Option<u64>) -> Resources {
-        Resources { cores, memory, ..Resources::default() }
-    }
-
     #[test]
     fn never_gives_more_than_there_is() {
         let mut s = Slots::new(Capacity { cores: 2, memory: Some(100) });
-        assert!(s.take(0, &wants(1, Some(60))).is_some());
-        assert!(s.take(1, &wants(1, Some(60))).is_none(), "memory");
-        assert!(s.take(2, &wants(2, None)).is_none(), "cores");
-        assert!(s.take(3, &wants(1, Some(40))).is_some());
+        assert!(s.take(0, 1, Some(60)).is_some());
+        assert!(s.take(1, 1, Some(60)).is_none(), "memory");
+        assert!(s.take(2, 2, None).is_none(), "cores");
+        assert!(s.take(3, 1, Some(40)).is_some());
         s.release(0);
         s.release(3);
-        assert_eq!(s.take(4, &wants(64, Some(1000))), Some(2));
-        assert!(s.take(5, &wants(1, None)).is_none());
+        assert_eq!(s.take(4, 64, Some(1000)), Some(2));
+        assert!(s.take(5, 1, None).is_none());
     }
 }

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::dispatcher::{Dispatcher, Runtime};
+use super::failing::Failed;
 use super::inbox::Message;
 use super::job::{Place, job};
 use super::pool;
 use super::queue::Fit;
+use super::rescuing::declared;
 use super::{Busy, Change, Lease, Leases, Want};
 use crate::cache::StoreError;
 use crate::diag::{FailureClass, StageError};
-use crate::events::Event;
+use crate::events::{Event, Had};
 use crate::plan::{Plan, Task};
 use crate::stages::Device;
 use crate::study::DeviceKind;
@@ -38,6 +40,18 @@ pub(super) struct Running {
     pub(super) staging: PathBuf,
     pub(super) log: PathBuf,
     pub(super) measured: BTreeMap<String, Value>,
+    /// How much it holds at a time, and what is counted, once that is known.
+    pub(super) chunk: Option<(u64, String)>,
+    /// Its memory limit, bytes.
+    pub(super) memory: Option<u64>,
+}
+
+impl Running {
+    /// What it has.
+    pub(super) fn had(&self, peak: Option<u64>) -> Had {
+        let (chunk, unit) = self.chunk.clone().unzip();
+        Had { chunk, unit, memory: self.memory, peak }
+    }
 }
 
 /// How often it is asked for a GPU that another process has.
@@ -95,13 +109,14 @@ impl Dispatcher<'_, '_> {
             let mut busy = None;
             let (plan, slots, runtime, leases) =
                 (self.plan, &self.slots, &self.runtime, self.options.leases.as_ref());
+            let rescues = &self.rescues;
             let next = self.queue.pop(|index| {
                 let task = &plan.tasks[index];
                 if task.needs_runtime && matches!(runtime, Runtime::Unknown | Runtime::Fetching) {
                     wants_runtime = true;
                     return Fit::Elsewhere;
                 }
-                if !slots.fits(&task.resources) {
+                if !slots.fits(task.resources.cores, rescues.memory(index, task)) {
                     return Fit::NotNow;
                 }
                 leased = lease(task, leases);
@@ -118,7 +133,7 @@ impl Dispatcher<'_, '_> {
                 self.held_up(index, &by)?;
             }
             match (next, leased) {
-                (Some(index), Leased::Refused(error)) => self.fail(index, error, 0.0, None)?,
+                (Some(index), Leased::Refused(error)) => self.fail(index, Failed::early(error))?,
                 (Some(index), Leased::Here(lease)) => self.begin(index, Some(lease))?,
                 (Some(index), _) => self.begin(index, None)?,
                 (None, _) => return Ok(()),
@@ -159,20 +174,36 @@ impl Dispatcher<'_, '_> {
             (true, Runtime::Here(path)) => Some(path.clone()),
             (true, Runtime::Unavailable(error)) => {
                 let error = error.clone();
-                return self.fail(index, error, 0.0, None);
+                return self.fail(index, Failed::early(error));
             }
             _ => None,
         };
         let device = lease.as_ref().map_or(Device::Cpu, |lease| Device::Cuda(lease.index()));
-        let Some(threads) = self.slots.take(index, &task.resources) else {
+        let measure = self.rescues.measure(index, task);
+        let memory = measure.memory.or(task.resources.memory);
+        let Some(threads) = self.slots.take(index, task.resources.cores, memory) else {
             // Somebody took it in between: back into the queue.
             self.queue.push(index);
             return Ok(());
         };
         let attempt = self.attempts.get(&index).map_or(0, Vec::len) as u32 + 1;
         let log = self.layout.log(self.run, &task.id, attempt);
-        let staging = self.staging()?;
-        let place = Place { device, threads, runtime, staging: staging.clone(), log: log.clone() };
+        let staging = self.staging(index, attempt)?;
+        let (chunk, unit) = match declared(task) {
+            Some((name, value)) => (Some(measure.chunk.unwrap_or(value).min(value)), Some(name.to_owned())),
+            None => (measure.chunk, None),
+        };
+        let facts = self.rescues.facts.of_kind(&task.kind);
+        let place = Place {
+            device,
+            threads,
+            runtime,
+            staging: staging.clone(),
+            log: log.clone(),
+            chunk,
+            memory,
+            facts,
+        };
         let job = job(self.plan, index, self.layout, place);
         let alone = pool::is_alone(&job);
         // Stages that watch their own limit (`command`) get time to end in order and say why.
@@ -181,7 +212,13 @@ impl Dispatcher<'_, '_> {
         let began = Instant::now();
         match self.pool.give(job) {
             Ok((worker, pid)) => {
-                self.started(index, attempt, device, &log, pid)?;
+                self.started(index, attempt, device, memory, &log, pid)?;
+                // A program does not tell itself.
+                let chunk = chunk.zip(unit);
+                if let Some((size, unit)) = chunk.clone() {
+                    let task = self.name(index);
+                    self.book.write(Event::TaskChunk { task, size, unit, predicted_peak: None })?;
+                }
                 let running = Running {
                     task: index,
                     began,
@@ -198,6 +235,8 @@ impl Dispatcher<'_, '_> {
                     staging,
                     log,
                     measured: BTreeMap::new(),
+                    chunk,
+                    memory,
                 };
                 self.running.insert(worker, running);
                 Ok(())
@@ -205,20 +244,21 @@ impl Dispatcher<'_, '_> {
             Err(error) => {
                 self.slots.release(index);
                 let error = StageError::from(error).hint("the worker process could not be started");
-                self.fail(index, error, 0.0, Some(log))
+                self.fail(index, Failed { log: Some(log), ..Failed::early(error) })
             }
         }
     }
 
-    /// An empty folder for a worker to write to.
-    fn staging(&mut self) -> Result<PathBuf, StoreError> {
-        if let Some(empty) = self.empty_staging.pop() {
-            return Ok(empty);
+    /// A folder for a worker to write to.
+    fn staging(&mut self, index: usize, attempt: u32) -> Result<PathBuf, StoreError> {
+        let task = &self.plan.tasks[index];
+        match self.misses.get(&index).filter(|_| task.resumes) {
+            None => self.staging.empty(),
+            Some(miss) => {
+                let afresh = attempt == 1 && self.options.forced.contains(&index);
+                self.staging.kept(&task.id, &miss.fingerprint, afresh)
+            }
         }
-        let staging = self.layout.staging().join(self.stagings.to_string());
-        self.stagings += 1;
-        std::fs::create_dir_all(&staging).map_err(StoreError::io("create", &staging))?;
-        Ok(staging)
     }
 
     fn started(
@@ -226,6 +266,7 @@ impl Dispatcher<'_, '_> {
         index: usize,
         attempt: u32,
         device: Device,
+        memory: Option<u64>,
         log: &std::path::Path,
         worker: u32,
     ) -> Result<(), StoreError> {
@@ -241,6 +282,7 @@ impl Dispatcher<'_, '_> {
             device: device.to_string(),
             log: log.to_owned(),
             worker,
+            memory,
         })
     }
 }

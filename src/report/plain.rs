@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use super::rescues::given;
 use crate::diag::{duration, memory};
 use crate::events::{Event, Listener, Record, RunView};
 
@@ -63,12 +64,13 @@ fn always(event: &Event) -> Option<String> {
             let log = log.as_ref().map(|l| format!("\n  log: {}", l.display())).unwrap_or_default();
             Some(format!("failed   {task}: {message}{hint}{log}"))
         }
-        Event::TaskRetried { task, attempt, message, wait, log, .. } => {
+        Event::TaskRetried { task, attempt, message, wait, log, next, had, .. } => {
             let log = log.display();
-            Some(format!(
-                "retry    {task} in {}: attempt {attempt} failed: {message}\n  log: {log}",
-                duration(*wait)
-            ))
+            let when = match next {
+                Some(next) => given(had, next),
+                None => format!("in {}", duration(*wait)),
+            };
+            Some(format!("retry    {task} {when}: attempt {attempt} failed: {message}\n  log: {log}"))
         }
         Event::TaskHeldUp { task, by } => Some(format!("waits    {task}: {by}")),
         Event::RunAborted { message, .. } => Some(format!("the run cannot go on: {message}")),
@@ -79,6 +81,10 @@ fn always(event: &Event) -> Option<String> {
 
 fn usually(event: &Event) -> Option<String> {
     match event {
+        Event::TaskChunk { task, size, unit, predicted_peak } => {
+            let peak = predicted_peak.map(|b| format!(", about {}", memory(b))).unwrap_or_default();
+            Some(format!("chunk    {task}  {size} {unit} at a time{peak}"))
+        }
         Event::TaskStarted { task, device, .. } => Some(format!("start    {task} on {device}")),
         Event::Progress { task, done, total, unit, note } => {
             let note = note.as_ref().map(|n| format!("  {n}")).unwrap_or_default();
@@ -106,6 +112,7 @@ mod tests {
             hint: Some("lower the learning rate".into()),
             seconds: 1.0,
             log: Some("logs/train.log".into()),
+            had: crate::events::Had::default(),
         };
         let started = Event::TaskStarted {
             task: "train@model=A".into(),
@@ -114,6 +121,7 @@ mod tests {
             device: "cpu".into(),
             log: "logs/train.log".into(),
             worker: 1,
+            memory: None,
         };
         let mut out = Vec::new();
         let mut plain = Plain::new(&mut out, true);

@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
+use super::rescues::rescues;
 use crate::diag::duration;
 use crate::events::{RunView, TaskPhase};
 
 /// Tasks named as those that took longest.
 const SLOWEST: usize = 3;
 
-/// `3 run, 21 cached, 1 failed, …`; phases without tasks are left out.
+/// `3 run (1 rescued), 21 cached, 1 failed, …`; phases without tasks are left out.
 pub fn tally(view: &RunView) -> String {
     let words = [
         (TaskPhase::Succeeded, "run"),
@@ -19,11 +20,18 @@ pub fn tally(view: &RunView) -> String {
         (TaskPhase::Blocked, "blocked"),
         (TaskPhase::Cancelled, "not done"),
     ];
+    let rescued = match view.rescued {
+        0 => String::new(),
+        count => format!(" ({count} rescued)"),
+    };
     let parts: Vec<String> = words
         .iter()
-        .map(|(phase, word)| (view.count(*phase), word))
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
+        .map(|(phase, word)| (*phase, view.count(*phase), word))
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(phase, count, word)| match phase {
+            TaskPhase::Succeeded => format!("{count} {word}{rescued}"),
+            _ => format!("{count} {word}"),
+        })
         .collect();
     if parts.is_empty() { "no task".to_owned() } else { parts.join(", ") }
 }
@@ -88,6 +96,9 @@ pub fn status(view: &RunView, alive: bool, now: f64, left: Option<f64>) -> Strin
         for warning in &task.warnings {
             let _ = writeln!(out, "  warning  {id}: {warning}");
         }
+    }
+    if let Some(table) = rescues(view) {
+        out.push_str(&table);
     }
     out
 }

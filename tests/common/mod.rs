@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod python;
 pub mod sums;
 
 use std::path::{Path, PathBuf};
