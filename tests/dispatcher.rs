@@ -5,15 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use phasegraph::cache::{Layout, Memory, Surroundings};
 use phasegraph::diag::{FailureClass, StageError};
-use phasegraph::events::{Event, Listener, Outcome, Record, RunView};
-use phasegraph::exec::{self, Capacity, Handle, Interrupt, Options, Summary, TaskState};
+use phasegraph::events::{Event, GpuProcess, GpuRoom, Listener, Outcome, Record, RunView};
+use phasegraph::exec::{
+    self, Capacity, Gpu, GpuWatch, Handle, Interrupt, Leases, Options, Summary, TaskState,
+};
 use phasegraph::io::digest::Digest;
 use phasegraph::plan::{Plan, Source, Task};
-use phasegraph::study::{Grow, Halve, Phase, Rescue, Resources, Retries, Retry};
+use phasegraph::study::{DeviceKind, Grow, Halve, Phase, Rescue, Resources, Retries, Retry};
 use serde_json::json;
 
 /// A plan of a first task and a second that reads its output, and a third on its own.
@@ -65,12 +68,26 @@ struct Trial {
     plan: Plan,
     keep_going: bool,
     grace: Duration,
+    /// Where leases on a GPU are kept, if there is one.
+    leases: Option<PathBuf>,
+    gpu_watch: GpuWatch,
+}
+
+fn leases(dir: &std::path::Path) -> Leases {
+    Leases::open(dir, vec![Gpu::numbered(0)], "test").unwrap()
 }
 
 impl Trial {
     fn new(resources: Resources) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, plan: plan(resources), keep_going: false, grace: Duration::from_millis(300) }
+        Self {
+            folder,
+            plan: plan(resources),
+            keep_going: false,
+            grace: Duration::from_millis(300),
+            leases: None,
+            gpu_watch: GpuWatch::default(),
+        }
     }
 
     /// Runs the plan with `script` as every worker; the script sees the job's name as `$name` and its
@@ -100,7 +117,8 @@ impl Trial {
             forced,
             keep_going: self.keep_going,
             capacity: Capacity { cores: 2, memory: None },
-            leases: None,
+            leases: self.leases.clone().map(|dir| leases(&dir)),
+            gpu_watch: self.gpu_watch.clone(),
             worker: ["sh", "-c", &format!("{prelude}{finish}{script}")].map(Into::into).to_vec(),
             host: "test".into(),
             around: Surroundings::default(),
@@ -282,6 +300,48 @@ fn memory_grows_when_there_is_nothing_to_halve() {
     assert_eq!(limits, [1 << 20, 3 << 20, 5 << 20].map(Some));
     let (summary, _) = trial.run_forced(script);
     assert!(summary.view.tasks["first"].attempts.is_empty(), "it begins with what fitted");
+}
+
+#[test]
+fn who_has_the_gpu_is_waited_for_before_less_is_tried() {
+    let mut trial = Trial::new(Resources { device: DeviceKind::Cuda, gpus: 1, ..Resources::default() });
+    trial.plan.tasks.truncate(1);
+    trial.leases = Some(trial.folder.path().join("leases"));
+    let gone = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&gone);
+    // Another process has three quarters of the GPU until it is gone.
+    let look = move |gpu: &str| {
+        let process = GpuProcess { pid: 4711, bytes: 60 << 30, ours: Some(false) };
+        let processes = if seen.load(Ordering::SeqCst) { vec![] } else { vec![process] };
+        let (total, gpu) = (80 << 30, gpu.to_owned());
+        Some(GpuRoom { gpu, total, used: 0, free: 0, processes })
+    };
+    trial.gpu_watch = GpuWatch { look: Arc::new(look), wait: Duration::from_millis(100) };
+    let marker = trial.folder.path().join("gone").display().to_string();
+    let script = HUNGRY.replace("-gt 16", &format!("-gt 40 ] || ! [ -e {marker} "));
+    let watched = marker.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(250));
+        gone.store(true, Ordering::SeqCst);
+        std::fs::write(watched, "").unwrap();
+    });
+    let (summary, events) = trial.run(&script, |_| {});
+    assert_eq!(summary.outcome, Outcome::Succeeded, "{events:?}");
+    let chunks = chunks(&events, "first");
+    let whole = chunks.iter().take_while(|chunk| **chunk == 100).count();
+    assert!((3..=4).contains(&whole), "as it is while it is waited, and once more: {chunks:?}");
+    assert_eq!(chunks[whole..], [50, 25]);
+    let waits: Vec<f64> = events
+        .iter()
+        .filter_map(|e| match e {
+            Event::TaskRetried { wait, message, .. } if *wait > 0.0 => {
+                assert!(message.contains("process 4711 has 60.0 GiB of 80.0 GiB on GPU 0"), "{message}");
+                Some(*wait)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(waits[..2], [0.1, 0.2]);
 }
 
 #[test]

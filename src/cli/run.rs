@@ -8,7 +8,7 @@ use std::time::Duration;
 use phasegraph::cache::Memory;
 use phasegraph::diag::exit;
 use phasegraph::events::{Listener, Outcome, Record, RunView};
-use phasegraph::exec::{self, Capacity, Gpu, Handle, Interrupt, Leases, Options, Summary};
+use phasegraph::exec::{self, Capacity, Gpu, GpuWatch, Handle, Interrupt, Leases, Options, Summary};
 use phasegraph::report::{Plain, tally};
 use phasegraph::study::DeviceKind;
 use phasegraph::{os, runtime};
@@ -53,6 +53,7 @@ fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
         forced: selected.forced,
         keep_going: args.keep_going,
         capacity: Capacity { cores: args.jobs.unwrap_or_else(surroundings::cores), memory: args.max_memory },
+        gpu_watch: GpuWatch::default(),
         leases: leases(loaded, &selected.tasks, args)?,
         worker: vec![program.into_os_string(), "worker".into()],
         host: os::host(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Room;
 use crate::diag::FailureClass;
 use crate::io::digest::Digest;
 
@@ -104,6 +105,9 @@ pub enum Event {
         /// Its memory limit, bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         memory: Option<u64>,
+        /// What else was there.
+        #[serde(default)]
+        room: Room,
     },
     /// A task told how much it holds at a time.
     TaskChunk {
@@ -139,6 +143,9 @@ pub enum Event {
         /// What the next one is given, if that is something else: a rescue.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<Next>,
+        /// What else was there when it failed.
+        #[serde(default)]
+        room: Room,
     },
     /// A task could start, but someone else holds what it needs.
     TaskHeldUp {
@@ -211,6 +218,9 @@ pub enum Event {
         /// What the last attempt had.
         #[serde(flatten, default)]
         had: Had,
+        /// What else was there when it failed.
+        #[serde(default)]
+        room: Room,
     },
     /// A task cannot run because one before it failed.
     TaskBlocked {

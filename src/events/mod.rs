@@ -3,9 +3,11 @@
 mod event;
 mod journal;
 mod listener;
+mod room;
 mod view;
 
 pub use event::{Event, Had, Next, Outcome, OutputRecord, Record};
 pub use journal::{Journal, JournalError, read};
 pub use listener::Listener;
+pub use room::{GpuProcess, GpuRoom, Room};
 pub use view::{AttemptView, RunView, TaskDetails, TaskPhase, TaskView};

@@ -211,7 +211,7 @@ impl RunView {
                     self.rescued += usize::from(view.rescued);
                 }
             }
-            Event::TaskFailed { task, class, message, hint, seconds, log, had } => {
+            Event::TaskFailed { task, class, message, hint, seconds, log, had, room: _ } => {
                 self.set(task, TaskPhase::Failed);
                 let view = self.details(task);
                 (view.message, view.hint) = (Some(message.clone()), hint.clone());

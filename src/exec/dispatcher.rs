@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use super::around::Around;
 use super::failing::Failed;
 use super::inbox::{Handle, Interrupt, Message};
 use super::loss::Kills;
@@ -78,6 +79,7 @@ pub(super) struct Dispatcher<'a, 'b> {
     pub(super) staging: Staging,
     pub(super) rescues: Rescues,
     pub(super) kills: Kills,
+    pub(super) around: Around,
     pub(super) publishing: usize,
     pub(super) publisher: Publisher,
     pub(super) pool: Pool,
@@ -139,6 +141,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             told_held_up: None,
             rescues: Rescues::load(layout, options.capacity.memory)?,
             kills: Kills::new(),
+            around: Around::new(options.gpu_watch.clone()),
             staging: Staging::open(layout, resuming.map(|task| &*task.id))?,
             publishing: 0,
             slots: Slots::new(options.capacity.clone()),

@@ -12,7 +12,7 @@ use super::loss::classify;
 use super::starting::Running;
 use crate::cache::{Finished, Manifest, Origin, Publication, Published, StoreError, hash};
 use crate::diag::{FailureClass, StageError};
-use crate::events::{Event, OutputRecord};
+use crate::events::{Event, OutputRecord, Room};
 use crate::plan::{Past, Source};
 use crate::stages::Report;
 use crate::worker::{FromWorker, Produced};
@@ -33,11 +33,14 @@ impl Dispatcher<'_, '_> {
                 self.produced(&running, &outputs, peak_memory)
             }
             FromWorker::Failed { error, peak_memory } => {
+                // While it still holds what it was given.
+                let lease = self.running.get(&worker).and_then(|running| running.lease.as_ref());
+                let room = self.around.at_failure(lease);
                 let Some(running) = self.take(worker, false, peak_memory) else { return Ok(()) };
                 if error.class == FailureClass::OutOfMemory {
                     self.kills.told();
                 }
-                self.attempt_failed(running, error, peak_memory)
+                self.attempt_failed(running, error, peak_memory, room)
             }
         }
     }
@@ -61,9 +64,10 @@ impl Dispatcher<'_, '_> {
             return Ok(());
         }
         let limit = self.plan.tasks[running.task].resources.time_s;
+        let room = self.around.at_failure(running.lease.as_ref());
         let error = classify(status, running.timed_out, limit, &running.log, &mut self.kills);
         // A worker that did other jobs before may have peaked then.
-        self.attempt_failed(running, error, peak.filter(|_| first.0))
+        self.attempt_failed(running, error, peak.filter(|_| first.0), room)
     }
 
     /// Takes a task back from the worker that has answered.
@@ -121,7 +125,7 @@ impl Dispatcher<'_, '_> {
             let seconds = running.began.elapsed().as_secs_f64();
             self.staging.failed(&running.staging, error.class);
             let (log, had) = (Some(running.log.clone()), running.had(peak_memory));
-            return self.fail(index, Failed { error, seconds, log, had });
+            return self.fail(index, Failed { error, seconds, log, had, room: Room::default() });
         }
         let Some(miss) = self.misses.remove(&index) else { return Ok(()) };
         let task = &self.plan.tasks[index];

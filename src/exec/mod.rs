@@ -1,6 +1,8 @@
 //! Running a plan: one owner of all state, one inbox, worker processes at the other end.
 
+mod around;
 mod dispatcher;
+mod gpu_room;
 mod gpus;
 mod inbox;
 mod job;
@@ -23,6 +25,7 @@ mod staging;
 mod starting;
 mod state;
 
+pub use gpu_room::{GpuWatch, look_at_gpu};
 pub use gpus::{InstalledGpu, installed_gpus, visible_gpus};
 pub use inbox::{Handle, Interrupt};
 pub use lease::{Busy, Gpu, Holder, Lease, Leases, Want};

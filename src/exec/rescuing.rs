@@ -30,6 +30,8 @@ struct OfTask {
     next: Measure,
     /// How many attempts were made otherwise than the one before.
     steps: u32,
+    /// How often it was waited for others to give memory back.
+    waits: u32,
 }
 
 impl Rescues {
@@ -77,6 +79,18 @@ impl Rescues {
     /// count against `retries`.
     pub(super) fn steps(&self, index: usize) -> u32 {
         self.tasks.get(&index).map_or(0, |of_task| of_task.steps)
+    }
+
+    /// How often a task waited for others to give GPU memory back.
+    pub(super) fn waits(&self, index: usize) -> u32 {
+        self.tasks.get(&index).map_or(0, |of_task| of_task.waits)
+    }
+
+    /// It will do so once more, and then try the same again.
+    pub(super) fn waited(&mut self, index: usize, measure: Measure) {
+        let of_task = self.tasks.entry(index).or_default();
+        of_task.waits += 1;
+        of_task.next = measure;
     }
 
     /// The failure that stands, with what was tried.

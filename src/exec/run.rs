@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::dispatcher::Dispatcher;
 use super::process::LEASH;
-use super::{Capacity, Handle, Leases, LockError, RunLock, TaskState};
+use super::{Capacity, GpuWatch, Handle, Leases, LockError, RunLock, TaskState};
 use crate::cache::{Layout, Memory, StoreError, StoreLock, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
@@ -30,6 +30,8 @@ pub struct Options {
     pub capacity: Capacity,
     /// The GPUs that may be used; none if there are none.
     pub leases: Option<Leases>,
+    /// How GPUs are looked at.
+    pub gpu_watch: GpuWatch,
     /// Command that starts a worker.
     pub worker: Vec<OsString>,
     /// Name of this machine, for the journal and the lock.

@@ -16,7 +16,7 @@ use super::rescuing::declared;
 use super::{Busy, Change, Lease, Leases, Want};
 use crate::cache::StoreError;
 use crate::diag::{FailureClass, StageError};
-use crate::events::{Event, Had};
+use crate::events::{Event, Had, Room};
 use crate::plan::{Plan, Task};
 use crate::stages::Device;
 use crate::study::DeviceKind;
@@ -44,6 +44,8 @@ pub(super) struct Running {
     pub(super) chunk: Option<(u64, String)>,
     /// Its memory limit, bytes.
     pub(super) memory: Option<u64>,
+    /// What else was there when it began.
+    pub(super) room: Room,
 }
 
 impl Running {
@@ -210,9 +212,20 @@ impl Dispatcher<'_, '_> {
         let limit = job.timeout_s.and_then(|s| Duration::try_from_secs_f64(s).ok());
         let limit = limit.map(|limit| limit + 2 * self.options.grace);
         let began = Instant::now();
+        let room = self.around.at_start(lease.as_ref());
         match self.pool.give(job) {
             Ok((worker, pid)) => {
-                self.started(index, attempt, device, memory, &log, pid)?;
+                self.set(index, Change::Start);
+                self.book.write(Event::TaskStarted {
+                    task: self.name(index),
+                    attempt,
+                    why: self.why(index, attempt),
+                    device: device.to_string(),
+                    log: log.clone(),
+                    worker: pid,
+                    memory,
+                    room: room.clone(),
+                })?;
                 // A program does not tell itself.
                 let chunk = chunk.zip(unit);
                 if let Some((size, unit)) = chunk.clone() {
@@ -237,6 +250,7 @@ impl Dispatcher<'_, '_> {
                     measured: BTreeMap::new(),
                     chunk,
                     memory,
+                    room,
                 };
                 self.running.insert(worker, running);
                 Ok(())
@@ -261,28 +275,11 @@ impl Dispatcher<'_, '_> {
         }
     }
 
-    fn started(
-        &mut self,
-        index: usize,
-        attempt: u32,
-        device: Device,
-        memory: Option<u64>,
-        log: &std::path::Path,
-        worker: u32,
-    ) -> Result<(), StoreError> {
-        self.set(index, Change::Start);
-        let why = match (attempt, self.misses.get(&index)) {
+    /// Why a task runs, a line per reason.
+    fn why(&self, index: usize, attempt: u32) -> Vec<String> {
+        match (attempt, self.misses.get(&index)) {
             (1, Some(miss)) => miss.why.lines(),
             _ => vec![format!("attempt {attempt}")],
-        };
-        self.book.write(Event::TaskStarted {
-            task: self.name(index),
-            attempt,
-            why,
-            device: device.to_string(),
-            log: log.to_owned(),
-            worker,
-            memory,
-        })
+        }
     }
 }

@@ -11,7 +11,7 @@ pub use cgroup::{Group as MemoryGroup, free_memory, kernel_kills, total_memory};
 pub use limits::{DataLimit, limit_program};
 pub use memory::{peak_memory, reset_peak_memory};
 pub use process::{
-    adopt_orphans, end_children, end_marked, end_own_group, host, kill_group, redirect_stderr, signal_name,
-    terminate_group, wait_unreaped, wait_with_peak,
+    adopt_orphans, end_children, end_marked, end_own_group, host, is_descendant, kill_group, redirect_stderr,
+    signal_name, terminate_group, wait_unreaped, wait_with_peak,
 };
 pub use ranges::{EVERYTHING, RangeLocks, Survey, open_no_link};

@@ -105,6 +105,35 @@ fn children() -> Option<Vec<u32>> {
     std::fs::exists("/proc/thread-self/children").unwrap_or(false).then_some(found)
 }
 
+/// Whether a process was started by this one, directly or not. `None` where the numbers that others tell of
+/// processes may not be those of this process's own view, as in a container.
+pub fn is_descendant(mut number: u32) -> Option<bool> {
+    // proc(5): of the initial namespace this number is fixed.
+    let view = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    if view.as_os_str() != "pid:[4026531836]" {
+        return None;
+    }
+    let own = std::process::id();
+    // No process has more ancestors than there are numbers; a chain that changes meanwhile ends.
+    for _ in 0..1000 {
+        if number == own {
+            return Some(true);
+        }
+        match parent(number) {
+            Some(parent) if parent > 1 => number = parent,
+            _ => return Some(false),
+        }
+    }
+    Some(false)
+}
+
+/// The parent of a process.
+fn parent(number: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    // The name, in parentheses, may contain anything.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// From now on, what this process writes to standard error goes to `file`.
 pub fn redirect_stderr(file: &File) -> io::Result<()> {
     dup2_stderr(file).map_err(Into::into)

@@ -113,6 +113,7 @@ mod tests {
             seconds: 1.0,
             log: Some("logs/train.log".into()),
             had: crate::events::Had::default(),
+            room: crate::events::Room::default(),
         };
         let started = Event::TaskStarted {
             task: "train@model=A".into(),
@@ -122,6 +123,7 @@ mod tests {
             log: "logs/train.log".into(),
             worker: 1,
             memory: None,
+            room: crate::events::Room::default(),
         };
         let mut out = Vec::new();
         let mut plain = Plain::new(&mut out, true);

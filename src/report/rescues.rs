@@ -60,7 +60,7 @@ fn row(task: &str, attempt: &AttemptView) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{Event, Record};
+    use crate::events::{Event, Record, Room};
     use crate::io::digest::Digest;
 
     fn view(events: Vec<Event>) -> RunView {
@@ -71,7 +71,8 @@ mod tests {
     fn started(attempt: u32, memory: u64) -> Event {
         let (task, log) = ("infer@dose=1e3".to_owned(), "log".into());
         let (why, device) = (Vec::new(), "cpu".to_owned());
-        Event::TaskStarted { task, attempt, why, device, log, worker: 1, memory: Some(memory) }
+        let (memory, room) = (Some(memory), Room::default());
+        Event::TaskStarted { task, attempt, why, device, log, worker: 1, memory, room }
     }
 
     fn chunk(size: u64) -> Event {
@@ -81,7 +82,18 @@ mod tests {
 
     fn retried(attempt: u32, class: FailureClass, had: Had, next: Option<Next>) -> Event {
         let (task, message, log) = ("infer@dose=1e3".to_owned(), "no".to_owned(), "log".into());
-        Event::TaskRetried { task, attempt, class, message, seconds: 1.0, wait: 0.0, log, had, next }
+        Event::TaskRetried {
+            task,
+            attempt,
+            class,
+            message,
+            seconds: 1.0,
+            wait: 0.0,
+            log,
+            had,
+            next,
+            room: Room::default(),
+        }
     }
 
     #[test]

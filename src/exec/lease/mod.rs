@@ -147,7 +147,8 @@ impl Leases {
             // The lease is the lock; without a name it is as good, should the disk be full.
             let name = self.name(task, bytes);
             let _ = pieces.iter().try_for_each(|piece| write_name(held.file(), piece.start, &name));
-            return Ok(Ok(Lease { index: gpu.index, bytes, _held: held, _kept: Arc::clone(&self.kept) }));
+            let (index, id) = (gpu.index, gpu.id.clone());
+            return Ok(Ok(Lease { index, id, bytes, _held: held, _kept: Arc::clone(&self.kept) }));
         }
         Ok(Err(BTreeSet::from(["processes that come and go".to_owned()])))
     }
@@ -198,6 +199,7 @@ fn name_at(file: &File, start: u64) -> String {
 #[must_use = "a lease ends when it is dropped"]
 pub struct Lease {
     index: u32,
+    id: String,
     bytes: Option<u64>,
     _held: RangeLocks,
     _kept: Arc<File>,
@@ -207,6 +209,11 @@ impl Lease {
     /// What CUDA calls the GPU.
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    /// What all processes of the machine call it.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Bytes of its memory; `None` for a whole GPU.
