@@ -157,6 +157,38 @@ fn at_the_floor_it_fails_and_tells_what_was_tried() {
     );
 }
 
+/// Three processes, each with so many MiB of shared memory, which is no process's private data.
+const SHARED: &str = r#"
+import mmap, os, sys
+def work(mib):
+    memory = mmap.mmap(-1, mib << 20)
+    for page in range(0, mib << 20, 4096):
+        memory[page] = 1
+    os._exit(0)
+children = [os.fork() or work(int(sys.argv[2])) for _ in range(3)]
+if any([os.waitpid(child, 0)[1] for child in children]):
+    sys.exit("a child was lost")
+open(sys.argv[3], "w").write("done")
+"#;
+
+#[test]
+fn where_a_control_group_can_be_had_all_processes_are_limited_together() {
+    let env = TestEnvironment::new();
+    env.write("compare.py", SHARED);
+    let more = "    resources: {memory: 200MiB}\n    on_out_of_memory: {chunk: halve}\n";
+    env.write("study.yaml", &study(ARGV, 160, more));
+    let ran = env.ok(&["run", "study.yaml", "--json"]);
+    let log = env.ok(&["log", "study.yaml", "compare", "--attempt", "1"]).stdout;
+    if log.contains("for all together") {
+        let told = ["160 out_of_memory", "80 out_of_memory", "40 succeeded"];
+        assert_eq!(attempts(&ran), told, "{}", ran.stderr);
+        assert!(ran.stderr.contains("the kernel ended a process because memory ran out"), "{}", ran.stderr);
+    } else {
+        // Nobody counts shared memory here.
+        assert!(log.contains("for each process") && attempts(&ran).is_empty(), "{log}");
+    }
+}
+
 /// An object of 128 MiB.
 const NATIVE: &str = "version: 1\nstudy: native\nstages:\n  simulate:\n    phase: C\n    kind: simulate\n    \
     params: {object: {kind: collage}, shape: [4096, 4096], patch_px: 32, photons: 1e4, \

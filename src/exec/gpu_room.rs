@@ -19,11 +19,14 @@ const LIBRARY: &str = "libnvidia-ml.so.1";
 /// A driver that hangs must not hang a run.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Looks at the GPU of an [`id`](super::Gpu::id).
+pub type Look = Arc<dyn Fn(&str) -> Option<GpuRoom> + Send + Sync>;
+
 /// How a run looks at GPUs.
 #[derive(Clone)]
 pub struct GpuWatch {
-    /// Looks at the GPU of that [`id`](super::Gpu::id).
-    pub look: Arc<dyn Fn(&str) -> Option<GpuRoom> + Send + Sync>,
+    /// Asks for memory and processes.
+    pub look: Look,
     /// How long to wait the first time for others to give memory back.
     pub wait: Duration,
 }
@@ -82,7 +85,6 @@ mod tests {
         // Where there is one, what it tells agrees with itself.
         if let Some(room) = look_at_gpu("0") {
             assert!(room.free <= room.total && room.used <= room.total, "{room:?}");
-            println!("{room:?}");
         }
         assert_eq!(look_at_gpu("GPU-of-nobody"), None);
     }

@@ -25,7 +25,7 @@ mod staging;
 mod starting;
 mod state;
 
-pub use gpu_room::{GpuWatch, look_at_gpu};
+pub use gpu_room::{GpuWatch, Look, look_at_gpu};
 pub use gpus::{InstalledGpu, installed_gpus, visible_gpus};
 pub use inbox::{Handle, Interrupt};
 pub use lease::{Busy, Gpu, Holder, Lease, Leases, Want};

@@ -79,7 +79,7 @@ pub(super) fn shared() -> Map<String, Value> {
             "description": "What one task of the stage needs.",
             "properties": {
                 "cores": { "type": "integer", "minimum": 1, "maximum": 65536, "default": 1 },
-                "memory": { "$ref": "#/$defs/size" },
+                "memory": { "$ref": "#/$defs/size", "description": "Promised to the task, and its limit." },
                 "device": { "enum": ["cpu", "cuda"], "default": "cpu" },
                 "gpus": { "type": "integer", "minimum": 0, "maximum": 65536 },
                 "gpu_memory": { "$ref": "#/$defs/size" },
