@@ -75,7 +75,7 @@ impl Dispatcher<'_, '_> {
                 }
             }
             // Another attempt, not the same again: nothing is to be waited for.
-            if let Some(next) = self.rescues.next(index, task, had.clone()) {
+            if let Some(next) = self.rescues.next(index, task, running.attempt, had.clone()) {
                 again.next = Some(Next { chunk: next.chunk, memory: next.memory });
                 return self.again(&running, error, had, again, room);
             }

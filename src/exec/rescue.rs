@@ -25,9 +25,9 @@ pub(super) fn next(policy: &Rescue, had: &Had, machine: Option<u64>) -> Option<M
 }
 
 /// What was tried, a line for each attempt.
-pub(super) fn tried(attempts: &[Had]) -> String {
+pub(super) fn tried(attempts: &[(u32, Had)]) -> String {
     let mut text = String::new();
-    for (number, had) in (1..).zip(attempts) {
+    for (number, had) in attempts {
         let unit = had.unit.as_deref().unwrap_or("units");
         let chunk = had.chunk.map(|chunk| format!("{chunk} {unit} at a time"));
         let limit = had.memory.map(|bytes| format!("limit {}", memory(bytes)));
@@ -94,9 +94,9 @@ mod tests {
         };
         let second = Had { chunk: Some(256), peak: None, ..first.clone() };
         assert_eq!(
-            tried(&[first, second]),
+            tried(&[(1, first), (3, second)]),
             "\n  attempt 1: 512 groups at a time, limit 1.0 GiB, peak 900 MiB\
-             \n  attempt 2: 256 groups at a time, limit 1.0 GiB"
+             \n  attempt 3: 256 groups at a time, limit 1.0 GiB"
         );
     }
 

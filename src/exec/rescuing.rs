@@ -24,8 +24,8 @@ pub(super) struct Rescues {
 
 #[derive(Debug, Default)]
 struct OfTask {
-    /// The attempts that ran out of memory.
-    tried: Vec<Had>,
+    /// The attempts that ran out of memory, by their numbers.
+    tried: Vec<(u32, Had)>,
     /// What the next attempt is given.
     next: Measure,
     /// How many attempts were made otherwise than the one before.
@@ -61,13 +61,13 @@ impl Rescues {
     }
 
     /// Memory ran out: the next attempt, or `None` when there is nothing left to try.
-    pub(super) fn next(&mut self, index: usize, task: &Task, had: Had) -> Option<Measure> {
+    pub(super) fn next(&mut self, index: usize, task: &Task, attempt: u32, had: Had) -> Option<Measure> {
         let usual = Rescue::usual();
         let policy = task.rescue.as_deref().unwrap_or(&usual);
         let next = rescue::next(policy, &had, self.machine);
         let of_task = self.tasks.entry(index).or_default();
         of_task.next = Measure { chunk: had.chunk, memory: had.memory };
-        of_task.tried.push(had);
+        of_task.tried.push((attempt, had));
         if let Some(next) = next {
             of_task.next = next;
             of_task.steps += 1;
@@ -100,7 +100,7 @@ impl Rescues {
             error.message += "\nnothing is left to try:";
             error.message += &rescue::tried(&of_task.tried);
         }
-        let hint = match (&task.rescue, of_task.tried.last().and_then(|had| had.chunk)) {
+        let hint = match (&task.rescue, of_task.tried.last().and_then(|(_, had)| had.chunk)) {
             (None, None) if task.resources.memory.is_some() => {
                 "raise `resources.memory` of the stage, or let it grow: `on_out_of_memory: {memory: {factor: 2}}`"
             }
