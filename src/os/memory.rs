@@ -9,8 +9,22 @@ pub fn reset_peak_memory() -> bool {
 
 /// Peak resident memory of this process (`VmHWM`), bytes; `None` where the system does not tell.
 pub fn peak_memory() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// Resident memory of this process now (`VmRSS`), bytes.
+pub fn resident_memory() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// What counts against a limit on this process's data (`VmData`: what it may write, touched or not), bytes.
+pub fn data_memory() -> Option<u64> {
+    status("VmData:")
+}
+
+fn status(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

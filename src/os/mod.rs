@@ -1,11 +1,13 @@
 //! What the operating system is asked directly: processes, signals, memory, locks, the host's name. The only
 //! home of nix.
 
+mod free;
 mod memory;
 mod process;
 mod ranges;
 
-pub use memory::{peak_memory, reset_peak_memory};
+pub use free::free_memory;
+pub use memory::{data_memory, peak_memory, reset_peak_memory, resident_memory};
 pub use process::{
     adopt_orphans, end_children, end_marked, end_own_group, host, kill_group, redirect_stderr, signal_name,
     terminate_group, wait_unreaped, wait_with_peak,

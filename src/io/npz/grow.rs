@@ -36,6 +36,8 @@ pub struct GrowingNpz {
     written: u64,
     /// Bytes of values in the end.
     total: u64,
+    /// CRC-32 of what was appended since it was last asked for.
+    sum: crc32fast::Hasher,
 }
 
 impl GrowingNpz {
@@ -54,7 +56,17 @@ impl GrowingNpz {
             Ok((file, zip, known, start))
         };
         let (file, zip, known, start) = begin().map_err(|e| NpzError::at(path, name, e))?;
-        Ok(Self { path: path.to_owned(), part, known, zip, file, start, written: 0, total })
+        Ok(Self {
+            path: path.to_owned(),
+            part,
+            known,
+            zip,
+            file,
+            start,
+            written: 0,
+            total,
+            sum: crc32fast::Hasher::new(),
+        })
     }
 
     /// CRC-32 of the values at bytes `from..to` as they are in the file now; `None` if it does not reach so far.
@@ -95,7 +107,13 @@ impl GrowingNpz {
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), NpzError> {
         disk::write(&mut self.zip, bytes).map_err(|e| NpzError::new(&self.path, e))?;
         self.written += bytes.len() as u64;
+        self.sum.update(bytes);
         Ok(())
+    }
+
+    /// CRC-32 of the values appended since this was last asked, to hold [`checksum`](Self::checksum) against.
+    pub fn take_checksum(&mut self) -> u32 {
+        std::mem::take(&mut self.sum).finalize()
     }
 
     /// Makes what was appended durable.
@@ -124,6 +142,11 @@ impl GrowingNpz {
         disk::rename(&self.part, &self.path).map_err(|e| place(e.into()))?;
         let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         disk::sync_dir(folder).map_err(|e| place(e.into()))
+    }
+
+    /// Removes the unfinished file.
+    pub fn discard(self) -> Result<(), NpzError> {
+        disk::remove_file(&self.part).map_err(|e| NpzError::new(&self.path, e))
     }
 
     fn pieces(&self, from: u64, to: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
@@ -213,10 +236,8 @@ mod tests {
         writer.array("patches", &array).unwrap();
         writer.vector("xcoords", &[1.0f64, 2.5]).unwrap();
         writer.finish().unwrap();
-        let bytes: Vec<u8> = array
-            .iter()
-            .flat_map(|v| [v.re.to_le_bytes(), v.im.to_le_bytes()].concat())
-            .collect();
+        let bytes: Vec<u8> =
+            array.iter().flat_map(|v| [v.re.to_le_bytes(), v.im.to_le_bytes()].concat()).collect();
         let open = || GrowingNpz::open(&path, "patches", "<c8", &[9, 8, 8], bytes.len() as u64).unwrap();
 
         let mut first = open();

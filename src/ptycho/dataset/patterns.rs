@@ -32,7 +32,7 @@ pub struct Patterns {
 impl Dataset {
     /// As [`read`](Self::read), but the patterns stay on disk: `diffraction` is (0, N, N) here. Where they do
     /// not lie in the file as they are (deflated, another type or order), they are unpacked to the new file
-    /// `scratch`.
+    /// `scratch`, which has no name any more when this returns.
     ///
     /// The file is read from front to back once, so that its checksum is verified; values are not looked at,
     /// see [`Patterns::check`].
@@ -134,6 +134,8 @@ impl Patterns {
         }
         let file = File::options().read(true).write(true).create(true).truncate(true).open(scratch);
         let file = file.map_err(|e| NpzError::new(scratch, e))?;
+        // Nameless from here on, so that it goes with the process, however that ends.
+        std::fs::remove_file(scratch).map_err(|e| NpzError::new(scratch, e))?;
         let mut turned = Turned::new(&file, m, side * side, image_major);
         npz.stream::<f32>(key, &mut |values| turned.take(values))?;
         turned.flush().map_err(|e| NpzError::new(scratch, e))?;
@@ -211,7 +213,8 @@ mod tests {
         let cube = Array3::from_shape_fn((m, n, n), |(i, r, c)| (i * 49 + r * 7 + c) as f32 / 8.0);
         let legacy = cube.view().permuted_axes([1, 2, 0]).as_standard_layout().into_owned().into_dyn();
         let trailing = cube.clone().insert_axis(Axis(3)).into_dyn();
-        for (name, array) in [("plain", cube.clone().into_dyn()), ("legacy", legacy), ("trailing", trailing)] {
+        for (name, array) in [("plain", cube.clone().into_dyn()), ("legacy", legacy), ("trailing", trailing)]
+        {
             for fortran in [false, true] {
                 for double in [false, true] {
                     let path = dir.path().join("data.npz");
@@ -253,7 +256,9 @@ mod tests {
             zip.write_all(bytes).unwrap();
         };
         let ordered = match fortran {
-            true => ArrayD::from_shape_fn(IxDyn(array.shape()).f(), |i| array[i]).t().iter().copied().collect(),
+            true => {
+                ArrayD::from_shape_fn(IxDyn(array.shape()).f(), |i| array[i]).t().iter().copied().collect()
+            }
             false => array.iter().copied().collect::<Vec<f32>>(),
         };
         let bytes: Vec<u8> = match double {
