@@ -7,7 +7,7 @@ mod process;
 mod ranges;
 
 pub use free::free_memory;
-pub use memory::{data_memory, peak_memory, reset_peak_memory, resident_memory};
+pub use memory::{data_memory, give_back_freed_memory, peak_memory, reset_peak_memory, resident_memory};
 pub use process::{
     adopt_orphans, end_children, end_marked, end_own_group, host, kill_group, redirect_stderr, signal_name,
     terminate_group, wait_unreaped, wait_with_peak,

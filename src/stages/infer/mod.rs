@@ -94,6 +94,8 @@ impl Stage for Infer {
         let runtime = job.runtime.as_deref().ok_or_else(|| {
             StageError::new(FailureClass::Runtime, "the task was given no ONNX Runtime library")
         })?;
+        // From the beginning, so that a forecast can tell what will be resident.
+        os::give_back_freed_memory();
         let (data, model_path) = (cx.input("data")?, cx.input("model")?);
         let scan = Scan::open(data, &job.staging)?;
         let images = scan.about.len();

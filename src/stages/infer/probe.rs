@@ -50,20 +50,25 @@ pub(super) fn measure(model: &mut Model, source: &Source<'_>) -> StageResult<App
         let at = i % groups.max(1);
         source.gather(at..at + 1, &mut bytes, group)?;
     }
-    let before = model.memory()?;
+    // What the arena holds, not what is in use: blocks that fit nobody stay held. Everything but the outputs'
+    // blocks is given back in between, so that the second run finds nothing of the first to use.
+    let held = |model: &Model| Ok::<u64, StageError>(model.memory()?.held);
+    let empty = held(model)?;
     model.probe(few, &mut input, false)?;
-    let first = model.memory()?.max_in_use;
-    let (fixed, per_group) = match model.probe(many, &mut input, true) {
+    let first = held(model)? - empty;
+    model.probe(few, &mut input, true)?;
+    let left = held(model)?;
+    let (fixed, per_group) = match model.probe(many, &mut input, false) {
         Ok(()) => {
-            let per_group = model.memory()?.max_in_use.saturating_sub(first).div_ceil((many - few) as u64);
+            let second = held(model)?.saturating_sub(left);
+            let per_group = second.saturating_sub(first).div_ceil((many - few) as u64);
             (first.saturating_sub(per_group * few as u64), per_group)
         }
-        // What is left is little: a line that begins with the weights is steeper than the true one.
-        Err(e) if e.class == FailureClass::OutOfMemory => {
-            (before.in_use, first.saturating_sub(before.in_use).div_ceil(few as u64))
-        }
+        // What is left is little: a line from nothing is steeper than the true one.
+        Err(e) if e.class == FailureClass::OutOfMemory => (0, first.div_ceil(few as u64)),
         Err(e) => return Err(e),
     };
+    model.probe(few, &mut input, true)?;
     drop(input);
     let appetite = Appetite { fixed, per_group, base: 0, loading, pixels: pixels as u64, measured: true };
     now(appetite, model)
@@ -71,6 +76,7 @@ pub(super) fn measure(model: &mut Model, source: &Source<'_>) -> StageResult<App
 
 /// The same appetite in this process: what is resident beside the session is looked up.
 pub(super) fn now(appetite: Appetite, model: &Model) -> StageResult<Appetite> {
+    os::give_back_freed_memory();
     let held = if model.is_on_host() { model.memory()?.held } else { 0 };
     let base = os::resident_memory().map_or(appetite.base, |resident| resident.saturating_sub(held));
     Ok(Appetite { base, ..appetite })
