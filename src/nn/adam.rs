@@ -50,6 +50,16 @@ impl<T: Real> Adam<T> {
         Self { first: vec![T::zero(); parameters], second: vec![T::zero(); parameters], steps: 0 }
     }
 
+    /// Both moments and the number of steps taken, from which [`restore`](Self::restore) goes on.
+    pub fn state(&self) -> (&[T], &[T], i32) {
+        (&self.first, &self.second, self.steps)
+    }
+
+    /// What [`state`](Self::state) gave; `None` if the moments differ in number.
+    pub fn restore(first: Vec<T>, second: Vec<T>, steps: i32) -> Option<Self> {
+        (first.len() == second.len() && steps >= 0).then_some(Self { first, second, steps })
+    }
+
     /// One step down the gradient times `scale`.
     pub fn step(&mut self, parameters: &mut [T], gradient: &[T], scale: f64, learning_rate: f64) {
         self.steps += 1;

@@ -98,6 +98,25 @@ struct Bench<T, S> {
     scratch: S,
 }
 
+/// How far a training is: with the network's parameters, all it takes to go on. Order and augmentation of an
+/// epoch follow from seed and number, so they need no memory.
+#[derive(Debug, Clone)]
+pub struct Progress<T> {
+    /// The optimiser.
+    pub adam: Adam<T>,
+    /// Epochs done.
+    pub history: Vec<Epoch>,
+    /// Mean loss of the last batch; NaN before the first.
+    pub last_loss: f64,
+}
+
+impl<T: Real> Progress<T> {
+    /// Nothing done.
+    pub fn new(parameters: usize) -> Self {
+        Self { adam: Adam::new(parameters), history: Vec::new(), last_loss: f64::NAN }
+    }
+}
+
 /// Trains the network in place and returns its history; `after` is called after every epoch.
 pub fn train<T: Real, K: Task<T>>(
     network: &mut Network<T>,
@@ -105,6 +124,22 @@ pub fn train<T: Real, K: Task<T>>(
     settings: &Settings,
     mut after: impl FnMut(&Epoch),
 ) -> Result<Vec<Epoch>, Diverged> {
+    let progress = Progress::new(network.parameters.len());
+    go_on(network, task, settings, progress, |_, progress| {
+        progress.history.last().into_iter().for_each(&mut after);
+        Ok(())
+    })
+}
+
+/// Goes on with a training from `progress`, with the network as it was then. An error of `after`, called
+/// after every epoch, ends it.
+pub fn go_on<T: Real, K: Task<T>, E: From<Diverged>>(
+    network: &mut Network<T>,
+    task: &K,
+    settings: &Settings,
+    progress: Progress<T>,
+    mut after: impl FnMut(&Network<T>, &Progress<T>) -> Result<(), E>,
+) -> Result<Vec<Epoch>, E> {
     let parameters = network.parameters.len();
     let batch = settings.batch.min(task.samples());
     let mut lanes: Vec<Lane<T>> =
@@ -118,16 +153,19 @@ pub fn train<T: Real, K: Task<T>>(
             Bench { workspace, input, gradient, scratch: task.scratch() }
         })
         .collect();
-    let (mut adam, mut turned) = (Adam::new(parameters), Vec::new());
+    let mut turned = Vec::new();
     let mut total = vec![T::zero(); parameters];
-    let steps = u64::from(settings.epochs) * task.samples().div_ceil(batch.max(1)) as u64;
-    let (mut step, mut history, mut last_loss) = (0, Vec::new(), f64::NAN);
+    let per_epoch = task.samples().div_ceil(batch.max(1)) as u64;
+    let steps = u64::from(settings.epochs) * per_epoch;
+    let mut progress = progress;
+    let mut step = progress.history.len() as u64 * per_epoch;
 
-    for number in 1..=settings.epochs {
+    for number in progress.history.len() as u32 + 1..=settings.epochs {
         let order = epoch_order(settings.seed, number, task.samples());
         let (mut loss, mut norms, mut rate) = (0.0, 0.0, 0.0);
         for (index, chunk) in order.chunks(batch).enumerate() {
-            let diverged = |what| Diverged { epoch: number, step: index + 1, what, last_loss };
+            let last_loss = progress.last_loss;
+            let diverged = |what| E::from(Diverged { epoch: number, step: index + 1, what, last_loss });
             network.turn(&mut turned);
             let lanes = &mut lanes[..chunk.len()];
             gradients(network, &turned, task, chunk, lanes, &mut benches);
@@ -142,8 +180,8 @@ pub fn train<T: Real, K: Task<T>>(
             rate = settings.learning_rate * settings.schedule.factor(step, steps);
             let scale = (settings.clip / norm.max(settings.clip)).min(1.0) / chunk.len() as f64;
             let scale = if scale.is_nan() { 1.0 / chunk.len() as f64 } else { scale };
-            adam.step(&mut network.parameters, &total, scale, rate);
-            last_loss = batch_loss / chunk.len() as f64;
+            progress.adam.step(&mut network.parameters, &total, scale, rate);
+            progress.last_loss = batch_loss / chunk.len() as f64;
             loss += batch_loss;
             norms += norm * chunk.len() as f64;
             step += 1;
@@ -151,10 +189,10 @@ pub fn train<T: Real, K: Task<T>>(
         let samples = task.samples() as f64;
         let epoch =
             Epoch { number, loss: loss / samples, learning_rate: rate, gradient_norm: norms / samples };
-        after(&epoch);
-        history.push(epoch);
+        progress.history.push(epoch);
+        after(network, &progress)?;
     }
-    Ok(history)
+    Ok(progress.history)
 }
 
 /// A sample and the number that chooses its augmentation.

@@ -1,5 +1,4 @@
-//! Control groups: what the kernel did for want of memory, how much is left, and groups of our own where
-//! that is allowed.
+//! Control groups: what the kernel did for want of memory, and groups of our own where that is allowed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -51,17 +50,6 @@ impl Own {
         counter(&fs::read_to_string(file).ok()?)
     }
 
-    /// What its limit leaves, bytes; `None` without a limit.
-    fn free(&self) -> Option<u64> {
-        let (limit, used) = match self {
-            Self::Two(group) => (number(&group.join("memory.max"))?, number(&group.join("memory.current"))?),
-            Self::One(group) => {
-                (number(&group.join("memory.limit_in_bytes"))?, number(&group.join("memory.usage_in_bytes"))?)
-            }
-        };
-        Some(limit.saturating_sub(used))
-    }
-
     fn limit(&self) -> Option<u64> {
         match self {
             Self::Two(group) => number(&group.join("memory.max")),
@@ -87,14 +75,6 @@ fn counter(text: &str) -> Option<u64> {
 pub fn kernel_kills() -> Option<u64> {
     let own = Own::find().and_then(|own| own.kills());
     own.or_else(|| counter(&fs::read_to_string("/proc/vmstat").ok()?))
-}
-
-/// Memory that could be had now, bytes: the machine's, or what the limit of this process's control group
-/// leaves, if that is less.
-pub fn free_memory() -> Option<u64> {
-    let machine = meminfo("MemAvailable:");
-    let group = Own::find().and_then(|own| own.free());
-    machine.into_iter().chain(group).min()
 }
 
 /// Memory in all, bytes, of the machine or this process's control group.
@@ -203,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_is_free_is_part_of_what_there_is() {
-        let (free, total) = (free_memory().unwrap(), total_memory().unwrap());
+        let (free, total) = (crate::os::free_memory().unwrap(), total_memory().unwrap());
         assert!(0 < free && free <= total, "{free} of {total}");
     }
 

@@ -27,7 +27,7 @@ impl DataLimit {
     pub fn set(bytes: u64) -> io::Result<Self> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_DATA)?;
         // Only the soft limit: the hard one could not be raised again.
-        let wanted = data_size().unwrap_or(0).saturating_add(bytes).min(hard);
+        let wanted = super::data_memory().unwrap_or(0).saturating_add(bytes).min(hard);
         setrlimit(Resource::RLIMIT_DATA, wanted, hard)?;
         Ok(Self { before: (soft, hard) })
     }
@@ -38,14 +38,6 @@ impl Drop for DataLimit {
         // Raising a soft limit to where it was, below the hard one, is always allowed.
         let _ = setrlimit(Resource::RLIMIT_DATA, self.before.0, self.before.1);
     }
-}
-
-/// What this process has of private, writable memory, bytes.
-fn data_size() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmData:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 /// Limits the program that `command` starts, and, each by itself, every process that it starts: a limit

@@ -2,14 +2,16 @@
 //! home of nix.
 
 mod cgroup;
+mod free;
 mod limits;
 mod memory;
 mod process;
 mod ranges;
 
-pub use cgroup::{Group as MemoryGroup, free_memory, kernel_kills, total_memory};
+pub use cgroup::{Group as MemoryGroup, kernel_kills, total_memory};
+pub use free::free_memory;
 pub use limits::{DataLimit, limit_program};
-pub use memory::{peak_memory, reset_peak_memory};
+pub use memory::{data_memory, give_back_freed_memory, peak_memory, reset_peak_memory, resident_memory};
 pub use process::{
     adopt_orphans, end_children, end_marked, end_own_group, host, is_descendant, kill_group, redirect_stderr,
     signal_name, terminate_group, wait_unreaped, wait_with_peak,

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ndarray::{Array3, Ix3};
+use ndarray::{Array2, Array3, ArrayView2, Ix3};
 use num_complex::Complex32;
 
 use crate::diag::{StageError, StageResult};
 use crate::io::Fault;
-use crate::io::npz::{NpzReader, NpzWriter};
+use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 
 /// P patches with as many places: the original lost that equality (5216 patches, 159 places) and
 /// stitched nonsense, so reading and writing both insist on it.
@@ -46,20 +46,13 @@ impl Patches {
         npz.require_complex("patches")?;
         let array = npz.c32("patches")?;
         let found = array.shape().to_vec();
-        let wrong = |npz: &NpzReader, expected: String| {
-            StageError::from(npz.fault("patches", Fault::Shape { found: found.clone(), expected }))
-        };
         let x = npz.finite_vector("xcoords", None)?;
         let y = npz.finite_vector("ycoords", Some(x.len()))?;
         let patches =
-            array.into_dimensionality::<Ix3>().map_err(|_| wrong(npz, format!("({}, N, N)", x.len())))?;
+            array.into_dimensionality::<Ix3>().map_err(|_| wrong_shape(npz, found.clone(), x.len()))?;
         let (count, rows, cols) = patches.dim();
         if count != x.len() || rows != cols || patches.is_empty() {
-            let places = x.len();
-            return Err(wrong(
-                npz,
-                format!("({places}, N, N): one square patch for each of the {places} places"),
-            ));
+            return Err(wrong_shape(npz, found, x.len()).into());
         }
         npz.check_values("patches", &patches, Complex32::is_finite, "a finite number")?;
         Ok(Self { patches, x, y })
@@ -82,6 +75,94 @@ impl Patches {
         npz.vector("ycoords", &self.y)?;
         Ok(npz.finish()?)
     }
+}
+
+/// A patches file whose patches are read one after another, none of them held.
+pub struct PatchesFile {
+    npz: NpzReader,
+    side: usize,
+    /// (P,): column of each patch's centre, as in [`Patches`].
+    pub x: Vec<f64>,
+    /// (P,): row of each patch's centre.
+    pub y: Vec<f64>,
+}
+
+impl PatchesFile {
+    /// Opens a file and reads the places.
+    ///
+    /// # Errors
+    /// As for [`Patches::read`], but for what is wrong with the patches' values.
+    pub fn open(path: &Path) -> StageResult<Self> {
+        let mut npz = NpzReader::open(path)?;
+        npz.require_complex("patches")?;
+        let found = npz.header("patches")?.shape;
+        let x = npz.finite_vector("xcoords", None)?;
+        let y = npz.finite_vector("ycoords", Some(x.len()))?;
+        match found[..] {
+            [count, rows, cols] if count == x.len() && rows == cols && count * rows > 0 => {
+                Ok(Self { npz, side: rows, x, y })
+            }
+            _ => Err(wrong_shape(&npz, found, x.len()).into()),
+        }
+    }
+
+    /// Number of patches, P.
+    pub fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    /// Whether there are none; never so.
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
+    /// Side of a patch, N.
+    pub fn side(&self) -> usize {
+        self.side
+    }
+
+    /// Calls `each` with every patch, (N, N), in order, and its index. A file in Fortran order is read whole.
+    ///
+    /// # Errors
+    /// As for [`Patches::read`]; of some errors one learns only after `each` was called.
+    pub fn each(&mut self, mut each: impl FnMut(usize, ArrayView2<'_, Complex32>)) -> StageResult {
+        let (side, count) = (self.side, self.len());
+        if self.npz.header("patches")?.fortran {
+            let patches = Patches::read(self.npz.path())?.patches;
+            patches.outer_iter().enumerate().for_each(|(i, patch)| each(i, patch));
+            return Ok(());
+        }
+        let mut patch = Array2::zeros((side, side));
+        let (mut at, mut index, mut first, mut bad) = (0, 0, None, 0);
+        self.npz.stream::<Complex32>("patches", &mut |values| {
+            for value in values {
+                if !value.is_finite() {
+                    bad += 1;
+                    first = first.or(Some((index * side * side + at, *value)));
+                }
+                patch[[at / side, at % side]] = *value;
+                at += 1;
+                if at == side * side {
+                    each(index, patch.view());
+                    (at, index) = (0, index + 1);
+                }
+            }
+            Ok(())
+        })?;
+        match first {
+            None => Ok(()),
+            Some((flat, value)) => {
+                let (shape, wanted) = ([count, side, side], "a finite number");
+                Err(self.npz.bad_value("patches", &shape, flat, value, bad - 1, wanted).into())
+            }
+        }
+    }
+}
+
+/// The error for patches that are not a square one for each place.
+fn wrong_shape(npz: &NpzReader, found: Vec<usize>, places: usize) -> NpzError {
+    let expected = format!("({places}, N, N): one square patch for each of the {places} places");
+    npz.fault("patches", Fault::Shape { found, expected })
 }
 
 #[cfg(test)]

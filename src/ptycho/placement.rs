@@ -224,40 +224,79 @@ pub fn stitch(
 
 /// [`stitch`] on a canvas of the caller's, so that images from different patches share one frame.
 pub fn stitch_on(
-    mut canvas: Canvas,
+    canvas: Canvas,
     patches: ArrayView3<'_, Complex32>,
     x: &[f64],
     y: &[f64],
     weights: &Weights,
 ) -> Result<Image, PlacementError> {
     let (count, rows, cols) = patches.dim();
+    let mut stitching = Stitching::new(canvas, (rows, cols), weights)?;
     if count != x.len() || count != y.len() {
         return Err(PlacementError::Count { patches: count, x: x.len(), y: y.len() });
     }
-    if let Some(index) = (0..count).find(|&i| !x[i].is_finite() || !y[i].is_finite()) {
-        return Err(PlacementError::Position { index, x: x[index], y: y[index] });
+    for (i, patch) in patches.axis_iter(Axis(0)).enumerate() {
+        stitching.add(i, patch, x[i], y[i])?;
     }
-    let (window, centre, weights) = match weights {
-        Weights::Crop(crop) => {
-            let side = rows.min(cols);
-            if *crop == 0 || *crop > side {
-                return Err(PlacementError::Crop { crop: *crop, side });
+    Ok(stitching.finish())
+}
+
+/// Patches being stitched, one after another.
+pub struct Stitching {
+    canvas: Canvas,
+    weights: Array2<f64>,
+    /// First row and column of a patch that count.
+    first: [usize; 2],
+    /// Index of the centre, counted from there.
+    centre: [usize; 2],
+}
+
+impl Stitching {
+    /// Nothing stitched yet; patches will have the shape `(rows, cols)`.
+    pub fn new(
+        canvas: Canvas,
+        (rows, cols): (usize, usize),
+        weights: &Weights,
+    ) -> Result<Self, PlacementError> {
+        match weights {
+            Weights::Crop(crop) => {
+                let side = rows.min(cols);
+                if *crop == 0 || *crop > side {
+                    return Err(PlacementError::Crop { crop: *crop, side });
+                }
+                let first = [rows / 2 - crop / 2, cols / 2 - crop / 2];
+                Ok(Self { canvas, weights: Array2::ones((*crop, *crop)), first, centre: [crop / 2; 2] })
             }
-            let (r0, c0) = (rows / 2 - crop / 2, cols / 2 - crop / 2);
-            let window = s![.., r0..r0 + crop, c0..c0 + crop];
-            (patches.slice_move(window), [crop / 2; 2], Array2::ones((*crop, *crop)))
+            Weights::Given(weights) if weights.dim() == (rows, cols) => {
+                Ok(Self { canvas, weights: weights.clone(), first: [0; 2], centre: [rows / 2, cols / 2] })
+            }
+            Weights::Given(weights) => {
+                Err(PlacementError::Weights { weights: weights.dim(), patch: (rows, cols) })
+            }
         }
-        Weights::Given(weights) if weights.dim() == (rows, cols) => {
-            (patches, [rows / 2, cols / 2], weights.clone())
-        }
-        Weights::Given(weights) => {
-            return Err(PlacementError::Weights { weights: weights.dim(), patch: (rows, cols) });
-        }
-    };
-    for (i, patch) in window.axis_iter(Axis(0)).enumerate() {
-        canvas.add_window(patch, weights.view(), centre, x[i], y[i]);
     }
-    Ok(canvas.finish())
+
+    /// Adds patch number `index`, whose centre (index N/2) lies at column `x`, row `y`.
+    pub fn add(
+        &mut self,
+        index: usize,
+        patch: ArrayView2<'_, Complex32>,
+        x: f64,
+        y: f64,
+    ) -> Result<(), PlacementError> {
+        if !x.is_finite() || !y.is_finite() {
+            return Err(PlacementError::Position { index, x, y });
+        }
+        let ([r, c], (rows, cols)) = (self.first, self.weights.dim());
+        let window = patch.slice_move(s![r..r + rows, c..c + cols]);
+        self.canvas.add_window(window, self.weights.view(), self.centre, x, y);
+        Ok(())
+    }
+
+    /// The image.
+    pub fn finish(self) -> Image {
+        self.canvas.finish()
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Stage kinds: each reads its inputs, writes its outputs into its staging folder, and knows nothing
 //! of graph, cache, scheduler or terminal.
 
+mod checkpoint;
 pub mod command;
 pub mod compare;
 pub mod context;

@@ -216,8 +216,19 @@ fn dtype(descr: &str) -> (DType, bool) {
 pub(super) fn encode(descr: &str, shape: &[usize]) -> Vec<u8> {
     let shape = crate::io::fault::shape_text(shape);
     let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-    // 10 bytes of prefix and the final newline. At most 32 dimensions of 20 digits: version 1 holds them.
-    let total = (10 + dictionary.len() + 1).next_multiple_of(64);
+    pad(&dictionary, (10 + dictionary.len() + 1).next_multiple_of(64))
+}
+
+/// The same, byte by byte as `ndarray-npy` writes it: no last comma, and at least one space.
+pub(super) fn encode_as_arrays(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let shape = crate::io::fault::shape_text(shape);
+    let dictionary = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}}}");
+    pad(&dictionary, (10 + dictionary.len() + 2).next_multiple_of(64))
+}
+
+/// Magic, version, length, dictionary, spaces, newline: `total` bytes. At most 32 dimensions of 20 digits:
+/// version 1 holds them.
+fn pad(dictionary: &str, total: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(total);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&[1, 0]);

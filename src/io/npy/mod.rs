@@ -12,7 +12,7 @@ mod error;
 mod header;
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension, IxDyn, ShapeBuilder};
@@ -54,6 +54,38 @@ pub fn read<T: Element>(reader: &mut impl Read, available: u64) -> Result<ArrayD
     let array =
         ArrayD::from_shape_vec(shape, values).map_err(|_| NpyError::Overflow(header.shape.clone()))?;
     Ok(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
+}
+
+/// Reads an array from front to back without holding it: `take` gets its elements, converted to `T`, piece by
+/// piece in the order of the file (see [`Header::fortran`]). Checks and reading to the end as in [`read`].
+pub fn stream<T: Element>(
+    reader: &mut impl Read,
+    available: u64,
+    take: &mut dyn FnMut(&[T]) -> io::Result<()>,
+) -> Result<Header, NpyError> {
+    let (header, used) = Header::read(reader)?;
+    let mut values: Vec<T> = Vec::new();
+    T::decode(&header, &[], &mut values)?;
+    let count = header.check_length(available.saturating_sub(used))?;
+    let size = header.item_size();
+    let mut buffer = vec![0u8; CHUNK.next_multiple_of(size.max(1))];
+    let mut done = 0;
+    while done < count {
+        let want = buffer.len().min((count - done) * size);
+        let bytes = &mut buffer[..want];
+        reader.read_exact(bytes)?;
+        values.clear();
+        T::decode(&header, bytes, &mut values)?;
+        done += values.len();
+        take(&values).map_err(NpyError::Io)?;
+    }
+    end(reader)?;
+    Ok(header)
+}
+
+/// Header bytes as [`write`] writes them for arrays of that type (NumPy's name, such as `<c8`) and shape.
+pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
+    header::encode_as_arrays(descr, shape)
 }
 
 /// Reads a text array of one element; `None` for an array of pickled objects.

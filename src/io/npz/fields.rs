@@ -90,14 +90,27 @@ impl NpzReader {
         let Some((flat, value)) = bad.next() else {
             return Ok(());
         };
+        Err(self.bad_value(name, array.shape(), flat, value, bad.count(), wanted))
+    }
+
+    /// The error for the value at place `flat` of an array in C order, and `others` more like it.
+    pub fn bad_value(
+        &self,
+        name: &str,
+        shape: &[usize],
+        flat: usize,
+        value: impl Display,
+        others: usize,
+        wanted: &str,
+    ) -> NpzError {
         let mut rest = flat;
-        let mut index: Vec<usize> = array.shape().iter().rev().map(|n| (rest % n, rest /= n).0).collect();
+        let mut index: Vec<usize> = shape.iter().rev().map(|n| (rest % n, rest /= n).0).collect();
         index.reverse();
-        let others = match bad.count() {
+        let others = match others {
             0 => String::new(),
             1 => " (and 1 more value)".to_owned(),
             n => format!(" (and {n} more values)"),
         };
-        Err(self.fault(name, Fault::Value(format!("{index:?} is {value}, expected {wanted}{others}"))))
+        self.fault(name, Fault::Value(format!("{index:?} is {value}, expected {wanted}{others}")))
     }
 }

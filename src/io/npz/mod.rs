@@ -1,9 +1,11 @@
 //! NPZ: a ZIP archive of NPY arrays, one member `KEY.npy` for each key. Only this and `io::archive` know `zip`.
 
 mod fields;
+mod grow;
 mod reader;
 mod writer;
 
+pub use grow::GrowingNpz;
 pub use reader::NpzReader;
 pub use writer::NpzWriter;
 

@@ -1,7 +1,7 @@
 //! Reading, with every claimed size held against the bytes that are there.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
@@ -104,6 +104,28 @@ impl NpzReader {
     /// A member of numbers as single-precision complex ones.
     pub fn c32(&mut self, name: &str) -> Result<ArrayD<Complex32>, NpzError> {
         self.array(name)
+    }
+
+    /// Reads a member from front to back without holding it: `take` gets its elements in the order of the file.
+    /// What `take` refuses ends the reading with that error; the checksum is verified at the end.
+    pub fn stream<T: Element>(
+        &mut self,
+        name: &str,
+        take: &mut dyn FnMut(&[T]) -> io::Result<()>,
+    ) -> Result<Header, NpzError> {
+        self.member(name, |mut reader, available| npy::stream(&mut reader, available, take))
+    }
+
+    /// Byte of the file at which a member's values begin, if they lie there as they are (stored, not deflated).
+    pub fn values_at(&mut self, name: &str) -> Result<Option<u64>, NpzError> {
+        let header = self.member(name, |mut reader, _| Header::read(&mut reader).map(|(_, used)| used))?;
+        let Some(index) = self.keys.iter().find(|key| key.name == name).map(|key| key.index) else {
+            return Err(self.missing(name));
+        };
+        let place = |fault: Fault| NpzError::at(&self.path, name, fault);
+        let member = self.archive.by_index(index).map_err(|e| place(archive_fault(e)))?;
+        let stored = member.entry().compression() == CompressionMethod::Stored;
+        Ok(member.data_start().filter(|_| stored).map(|start| start + header))
     }
 
     /// A text member of one element; `None` for pickled objects, which are never opened.

@@ -67,19 +67,23 @@ impl NpzWriter {
         bytes: u64,
         write: impl FnOnce(&mut ZipWriter<AtomicFile>) -> Result<(), NpyError>,
     ) -> Result<(), NpzError> {
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            // The clock would make equal data differ; 1980-01-01 is what NumPy writes as well.
-            .last_modified_time(DateTime::DEFAULT)
-            .unix_permissions(0o644)
-            .large_file(bytes >= LARGE);
         let place = |f: Fault| NpzError::at(&self.path, name, f);
-        self.zip.start_file(format!("{name}.npy"), options).map_err(|e| place(fault(e)))?;
+        self.zip.start_file(format!("{name}.npy"), options(bytes)).map_err(|e| place(fault(e)))?;
         write(&mut self.zip).map_err(|e| place(e.into()))
     }
 }
 
-fn fault(error: zip::result::ZipError) -> Fault {
+/// How members are written: the same for equal content.
+pub(super) fn options(bytes: u64) -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        // The clock would make equal data differ; 1980-01-01 is what NumPy writes as well.
+        .last_modified_time(DateTime::DEFAULT)
+        .unix_permissions(0o644)
+        .large_file(bytes >= LARGE)
+}
+
+pub(super) fn fault(error: zip::result::ZipError) -> Fault {
     match error {
         zip::result::ZipError::Io(e) => Fault::Io(e),
         e => Fault::Archive(e.to_string()),

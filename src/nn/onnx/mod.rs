@@ -1,13 +1,17 @@
-//! The trained network as an ONNX file: opset 17, IR version 8, free batch axis, 32-bit floats.
+//! The trained network as an ONNX file, and what memory such a file asks for: opset 17, IR version 8, free batch axis, 32-bit floats.
 //!
 //! Field numbers are those of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
+mod memory;
 mod proto;
+mod read;
+mod shape;
 #[cfg(test)]
 mod tests;
 
 use std::f32::consts::PI;
 
+pub use memory::{Footprint, footprint};
 use proto::Message;
 
 use super::graph::{Graph, Op};

@@ -1,6 +1,7 @@
 //! Diffraction patterns with their positions, probe and, where it is known, the object.
 
 mod metadata;
+mod patterns;
 mod read;
 mod write;
 
@@ -9,6 +10,7 @@ use num_complex::Complex32;
 use serde_json::Value;
 
 pub use metadata::{SCHEMA_VERSION, new_metadata};
+pub use patterns::Patterns;
 
 /// The keys of the measured data: the canonical name, which wins if both are there, and the study's.
 pub(crate) const MEASURED: [&str; 2] = ["diff3d", "diffraction"];

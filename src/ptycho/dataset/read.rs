@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Dataset, MEASURED, new_metadata};
 use crate::diag::StageResult;
 use crate::io::Fault;
+use crate::io::npy::Header;
 use crate::io::npz::{NpzError, NpzReader};
 
 impl Dataset {
@@ -26,11 +27,21 @@ impl Dataset {
 
     /// As [`read`](Self::read), from an open file.
     pub(crate) fn from_npz(npz: &mut NpzReader) -> Result<Self, NpzError> {
-        let [canonical, study] = MEASURED;
-        let measured = if npz.contains(canonical) { canonical } else { study };
-        if !npz.contains(measured) {
-            return Err(npz.missing(study));
-        }
+        let (data, diffraction) = Self::with(npz, |npz, key, m| {
+            let cube = diffraction(npz, key, m)?;
+            let side = cube.len_of(Axis(1));
+            Ok((cube, side))
+        })?;
+        Ok(Self { diffraction, ..data })
+    }
+
+    /// Everything but the patterns, which `patterns` takes care of: given their key and number it gives what
+    /// it likes, and their side.
+    pub(super) fn with<P>(
+        npz: &mut NpzReader,
+        patterns: impl FnOnce(&mut NpzReader, &str, usize) -> Result<(P, usize), NpzError>,
+    ) -> Result<(Self, P), NpzError> {
+        let measured = measured(npz)?;
         let x = npz.finite_vector("xcoords", None)?;
         if x.is_empty() {
             return Err(
@@ -48,14 +59,14 @@ impl Dataset {
             true => npz.vector("scan_index", m)?,
             false => vec![0; x.len()],
         };
-        let diffraction = diffraction(npz, measured, x.len())?;
-        let probe = probe(npz, diffraction.len_of(Axis(1)))?;
+        let (patterns, side) = patterns(npz, measured, x.len())?;
+        let probe = probe(npz, side)?;
         let object = npz.contains("objectGuess").then(|| npz.finite_image("objectGuess")).transpose()?;
         let dose_scale = npz.contains("dose_scale").then(|| positive(npz, "dose_scale")).transpose()?;
         let measured_photons = npz.contains("measured_photons").then(|| photons(npz, x.len())).transpose()?;
         let metadata = metadata(npz)?;
-        Ok(Self {
-            diffraction,
+        let data = Self {
+            diffraction: Array3::zeros((0, side, side)),
             x,
             y,
             x_start,
@@ -66,18 +77,70 @@ impl Dataset {
             dose_scale,
             measured_photons,
             metadata,
-        })
+        };
+        Ok((data, patterns))
     }
 }
 
-/// The patterns as (M, N, N). The checks come in the reference's order: squeeze, then M first, then M last.
+/// The key of the patterns.
+pub(super) fn measured(npz: &NpzReader) -> Result<&'static str, NpzError> {
+    let [canonical, study] = MEASURED;
+    let measured = if npz.contains(canonical) { canonical } else { study };
+    if npz.contains(measured) { Ok(measured) } else { Err(npz.missing(study)) }
+}
+
+/// What an amplitude must be, in words.
+pub(super) const AMPLITUDE: &str = "a finite amplitude, not negative";
+
+/// Whether a value is one.
+pub(super) fn is_amplitude(value: f32) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+/// In which order the values of the patterns lie in a file.
+pub(super) struct Order {
+    /// N.
+    pub side: usize,
+    /// Those of one pattern together; else those of one pixel, through all patterns.
+    pub image_major: bool,
+    /// Within a pattern (or from pixel to pixel) column after column; else row after row.
+    pub transposed: bool,
+    /// Type and shape.
+    pub header: Header,
+}
+
+impl Order {
+    /// Looks at the header. The checks come in the reference's order: squeeze, then M first, then M last.
+    pub fn of(npz: &mut NpzReader, key: &str, m: usize) -> Result<Self, NpzError> {
+        let header = npz.header(key)?;
+        let wrong = || shape_fault(npz, key, &header.shape, m);
+        let shape = match header.shape.as_slice() {
+            [rest @ .., 1] if rest.len() == 3 => rest,
+            all => all,
+        };
+        let (side, cols, first) = match *shape {
+            [a, b, c] if a == m => (b, c, true),
+            [a, b, c] if c == m => (a, b, false),
+            _ => return Err(wrong()),
+        };
+        if side != cols || side < 2 {
+            return Err(wrong());
+        }
+        // Fortran order is C order with the axes reversed.
+        Ok(Self { side, image_major: first != header.fortran, transposed: header.fortran, header })
+    }
+}
+
+fn shape_fault(npz: &NpzReader, key: &str, found: &[usize], m: usize) -> NpzError {
+    let expected = format!("({m}, N, N) for {m} positions, or the legacy (N, N, {m})");
+    npz.fault(key, Fault::Shape { found: found.to_vec(), expected })
+}
+
+/// The patterns as (M, N, N), with the tolerances of [`Order::of`].
 fn diffraction(npz: &mut NpzReader, key: &str, m: usize) -> Result<Array3<f32>, NpzError> {
     let mut array = npz.f32(key)?;
     let found = array.shape().to_vec();
-    let wrong = |npz: &NpzReader| {
-        let expected = format!("({m}, N, N) for {m} positions, or the legacy (N, N, {m})");
-        npz.fault(key, Fault::Shape { found: found.clone(), expected })
-    };
+    let wrong = |npz: &NpzReader| shape_fault(npz, key, &found, m);
     if let [.., 1] = found.as_slice()
         && found.len() == 4
     {
@@ -93,7 +156,7 @@ fn diffraction(npz: &mut NpzReader, key: &str, m: usize) -> Result<Array3<f32>, 
     if rows != cols || rows < 2 {
         return Err(wrong(npz));
     }
-    npz.check_values(key, &cube, |a: f32| a.is_finite() && a >= 0.0, "a finite amplitude, not negative")?;
+    npz.check_values(key, &cube, is_amplitude, AMPLITUDE)?;
     Ok(cube)
 }
 

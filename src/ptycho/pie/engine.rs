@@ -114,6 +114,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts object and probe where an earlier run left them; the energy to keep stays that of the probe given
+    /// to [`new`](Self::new).
+    pub fn go_on_from(
+        &mut self,
+        object: ArrayView2<'_, Complex32>,
+        probe: ArrayView2<'_, Complex32>,
+    ) -> Result<(), PieError> {
+        if probe.dim() != (self.side, self.side) {
+            let (found, expected) = (format!("{:?}", probe.dim()), format!("({0}, {0})", self.side));
+            return Err(PieError::Shape { what: "probe", found, expected });
+        }
+        self.start_from(object)?;
+        self.probe = probe.iter().copied().collect();
+        self.remember_spectrum();
+        Ok(())
+    }
+
     /// Number of patterns.
     pub fn len(&self) -> usize {
         self.places.len()

@@ -6,44 +6,72 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Groups in a chunk. In a study file: a whole number from 1, or `all`.
+/// Above this a processor is no faster, and memory grows.
+const FASTEST: usize = 32;
+
+/// Groups in a chunk. In a study file: a whole number from 1, `auto` or `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum Chunk {
-    /// At most that many.
+    /// At most that many, fewer where memory is short.
     Groups(NonZeroUsize),
-    /// All at once.
-    All(All),
+    /// In a word.
+    Word(Word),
 }
 
-/// The word `all`.
+/// A chunk in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-pub enum All {
-    /// `all`.
+pub enum Word {
+    /// As many as are of use, and fit.
+    Auto,
+    /// All at once, whether they fit or not.
     All,
 }
 
 impl Default for Chunk {
-    /// 32: on a processor larger chunks are no faster, and memory grows with them.
     fn default() -> Self {
-        Self::Groups(const { NonZeroUsize::new(32).unwrap() })
+        Self::Word(Word::Auto)
     }
 }
 
-/// Cuts 0..groups into as few ranges as `chunk` allows, of sizes that differ by one at most: there is no
-/// small remainder, which would cost as much overhead as a whole chunk.
-pub(super) fn split(groups: usize, chunk: Chunk) -> impl Iterator<Item = Range<usize>> {
-    let count = match chunk {
-        Chunk::Groups(most) => groups.div_ceil(most.get()),
-        Chunk::All(_) => groups.min(1),
+/// What a chunk may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Most groups.
+    pub most: usize,
+    /// Whether fewer are taken where memory is short.
+    pub shrinks: bool,
+}
+
+/// What the study asks for, and what earlier attempts that ran out of memory leave of it.
+pub(super) fn bounds(asked: Chunk, most: Option<u64>, groups: usize) -> Bounds {
+    let asked_for = match asked {
+        Chunk::Groups(number) => number.get(),
+        Chunk::Word(Word::Auto) => FASTEST,
+        Chunk::Word(Word::All) => groups,
     };
+    let left = most.map_or(usize::MAX, |m| usize::try_from(m).unwrap_or(usize::MAX).max(1));
+    let shrinks = asked != Chunk::Word(Word::All) || most.is_some();
+    Bounds { most: asked_for.min(left).min(groups), shrinks }
+}
+
+/// The largest of the ranges that [`split`] gives for `most` at a time.
+pub(super) fn even(groups: usize, most: usize) -> usize {
+    groups.checked_div(most).map_or(0, |_| groups.div_ceil(groups.div_ceil(most).max(1)))
+}
+
+/// Cuts `groups` into as few ranges as `most` allows, of sizes that differ by one at most, the larger ones
+/// first: there is no small remainder, which would cost as much overhead as a whole chunk.
+pub(super) fn split(groups: Range<usize>, most: usize) -> Vec<Range<usize>> {
+    let count = groups.len().div_ceil(most.max(1));
     // The first `larger` ranges have one group more.
-    let (size, larger) = (groups.checked_div(count).unwrap_or(0), groups.checked_rem(count).unwrap_or(0));
-    let start = move |i: usize| i * size + i.min(larger);
-    (0..count).map(move |i| start(i)..start(i + 1))
+    let (size, larger) =
+        (groups.len().checked_div(count).unwrap_or(0), groups.len().checked_rem(count).unwrap_or(0));
+    let start = |i: usize| groups.start + i * size + i.min(larger);
+    (0..count).map(|i| start(i)..start(i + 1)).collect()
 }
 
 #[cfg(test)]
@@ -57,11 +85,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_tile_evenly(groups in 0usize..2000, most in 1usize..300) {
-            let ranges: Vec<_> = split(groups, of(most)).collect();
+        fn ranges_tile_evenly(first in 0usize..50, groups in 0usize..2000, most in 1usize..300) {
+            let ranges = split(first..first + groups, most);
             prop_assert_eq!(ranges.len(), groups.div_ceil(most));
             let flat: Vec<usize> = ranges.iter().cloned().flatten().collect();
-            prop_assert_eq!(flat, (0..groups).collect::<Vec<_>>());
+            prop_assert_eq!(flat, (first..first + groups).collect::<Vec<_>>());
             if let (Some(a), Some(b)) = (ranges.iter().map(Range::len).max(), ranges.iter().map(Range::len).min()) {
                 prop_assert!(a <= most && b > 0 && a - b <= 1);
             }
@@ -69,11 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn all_is_one_chunk_and_reads_as_a_word() {
-        let all: Chunk = serde_json::from_str("\"all\"").unwrap();
-        assert!(split(7, all).eq(std::iter::once(0..7)));
-        assert_eq!(split(0, all).count(), 0);
-        assert_eq!(serde_json::from_str::<Chunk>("3").unwrap(), of(3));
+    fn words_and_numbers_bound_the_chunk() {
+        let read = |text: &str| serde_json::from_str::<Chunk>(text).unwrap();
+        assert_eq!(bounds(read("\"all\""), None, 700), Bounds { most: 700, shrinks: false });
+        assert_eq!(bounds(read("\"all\""), Some(350), 700), Bounds { most: 350, shrinks: true });
+        assert_eq!(bounds(read("\"auto\""), None, 700), Bounds { most: FASTEST, shrinks: true });
+        assert_eq!(bounds(read("3"), Some(8), 700), Bounds { most: 3, shrinks: true });
+        assert_eq!(bounds(read("30"), Some(0), 7), Bounds { most: 1, shrinks: true });
+        assert_eq!((read("3"), Chunk::default()), (of(3), read("\"auto\"")));
         for wrong in ["0", "-1", "1.5", "\"some\""] {
             assert!(serde_json::from_str::<Chunk>(wrong).is_err(), "{wrong}");
         }

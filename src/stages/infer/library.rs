@@ -20,6 +20,8 @@ pub const OLDEST_MINOR: u32 = ort::MINOR_VERSION;
 struct Loaded {
     path: PathBuf,
     environment: Environment,
+    /// Whether its memory arena is registered.
+    arena: bool,
 }
 
 /// An execution provider that the library was built with.
@@ -74,11 +76,33 @@ fn shorten(text: &str) -> String {
     why.unwrap_or(text).trim().to_owned()
 }
 
-/// A session builder in the process's environment, loading `library` if nothing is loaded yet.
-pub(super) fn session_builder(library: &Path) -> StageResult<SessionBuilder> {
+/// Makes a session in the process's environment, loading `library` if nothing is loaded yet. The session's
+/// host memory comes from an arena of its own, of at most `limit` bytes.
+pub(super) fn with_builder<T>(
+    library: &Path,
+    limit: Option<u64>,
+    make: impl FnOnce(SessionBuilder) -> StageResult<T>,
+) -> StageResult<T> {
     let environment = environment(library)?;
-    Session::builder(&environment)
-        .map_err(|e| failure(format!("ONNX Runtime gave no session options: {}", say(&e))))
+    // Held until the session is there: it takes whichever arena is registered then.
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let again = loaded.as_ref().is_some_and(|loaded| loaded.arena);
+    arena::register(&environment, limit, again)
+        .map_err(|e| failure(format!("ONNX Runtime's memory arena: {}", say(&e))))?;
+    if let Some(loaded) = loaded.as_mut() {
+        loaded.arena = true;
+    }
+    let builder = Session::builder(&environment)
+        .map_err(|e| failure(format!("ONNX Runtime gave no session options: {}", say(&e))))?;
+    make(builder)
+}
+
+/// Which library that is, without loading it: the name of its file, which tells the version, and its size.
+pub(super) fn label(library: &Path) -> String {
+    let path = library.canonicalize().unwrap_or_else(|_| library.to_owned());
+    let size = path.metadata().map_or(0, |m| m.len());
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("{name}:{size}")
 }
 
 /// The environment of `library`.
@@ -113,9 +137,7 @@ fn environment(library: &Path) -> StageResult<Environment> {
         .with_telemetry(false)
         .build()
         .map_err(|e| failure(format!("ONNX Runtime did not start: {}", say(&e))))?;
-    arena::register(&environment)
-        .map_err(|e| failure(format!("ONNX Runtime's memory arena: {}", say(&e))))?;
-    *loaded = Some(Loaded { path, environment: environment.clone() });
+    *loaded = Some(Loaded { path, environment: environment.clone(), arena: false });
     Ok(environment)
 }
 

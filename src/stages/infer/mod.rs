@@ -3,36 +3,46 @@
 //! The order matters: the normalisation comes from the whole dataset, groups are formed over the whole
 //! scan, and only then the groups are cut into chunks. A chunk size therefore changes memory and time and
 //! not one bit of the result. (Chunking images before grouping would join images that are far apart.)
+//!
+//! Neither the scan nor the result is ever held: patterns are read and patches written as chunks pass through
+//! ([`stream`]), as large as memory allows ([`foresight`]), and what is finished outlives the process
+//! ([`checkpoint`]).
 
 mod arena;
+mod checkpoint;
 mod chunks;
 mod contract;
+mod foresight;
 mod library;
 mod normalise;
+mod probe;
 mod session;
+mod stream;
 mod verdict;
 
 use std::path::Path;
 use std::time::Instant;
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, s};
-use num_complex::Complex32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use chunks::Chunk;
+pub use chunks::{Chunk, Word};
 pub use contract::{ModelMeta, Normalisation};
+pub use foresight::{Appetite, Foresight, Room, foresee, key};
 pub use library::{OLDEST_MINOR, Provider, Providers, providers};
 pub use normalise::rms_factor;
-pub use session::Model;
+pub use session::{Limits, Model};
 
-use super::{Context, Stage};
+use super::{Context, Device, Stage};
 use crate::diag::{FailureClass, StageError, StageResult};
+use crate::io::digest::Digest;
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::ptycho::dataset::Dataset;
+use crate::os;
+use crate::ptycho::dataset::{Dataset, Patterns};
 use crate::ptycho::groups;
-use crate::ptycho::patches::Patches;
-use verdict::Verdict;
+use checkpoint::Origin;
+use normalise::Energy;
+use stream::Source;
 
 /// The `infer` stage.
 pub struct Infer;
@@ -41,10 +51,17 @@ pub struct Infer;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Groups that go through the network at a time: a number, or `all`. More is faster until memory runs
-    /// out. Never changes the result.
+    /// Groups that go through the network at a time: a number, fewer where memory is short; `auto`, as many
+    /// as are of use and fit; or `all`, whether they fit or not. Never changes the result.
     #[serde(default)]
     pub chunk: Chunk,
+}
+
+/// A scan, its patterns on disk, and what holds for all of it.
+struct Scan {
+    about: Dataset,
+    patterns: Patterns,
+    energy: Energy,
 }
 
 impl Stage for Infer {
@@ -66,7 +83,7 @@ impl Stage for Infer {
             tuning: &["chunk"],
             seeded: false,
             needs_runtime: true,
-            resumes: false,
+            resumes: true,
             open: false,
         }
     }
@@ -77,105 +94,142 @@ impl Stage for Infer {
         let runtime = job.runtime.as_deref().ok_or_else(|| {
             StageError::new(FailureClass::Runtime, "the task was given no ONNX Runtime library")
         })?;
+        // From the beginning, so that a forecast can tell what will be resident.
+        os::give_back_freed_memory();
+        let (data, model_path) = (cx.input("data")?, cx.input("model")?);
+        let scan = Scan::open(data, &job.staging)?;
+        let images = scan.about.len();
+        let digests = Digests::of(data, model_path)?;
+        let key = key(&digests.model, runtime, job.device, job.threads);
 
+        let room = room(cx);
+        let bounds = chunks::bounds(params.chunk, job.chunk, images);
+        // A file that tells no shapes is refused by name when it is loaded.
+        let known = Appetite::recall(&job.facts, &key);
+        let guess = known.or_else(|| Appetite::of_model(model_path).ok());
+        let limits = probe::limits(guess.as_ref(), images, room, bounds)?;
         let start = Instant::now();
-        let mut model = Model::load(runtime, cx.input("model")?, job.threads, job.device)?;
+        let mut model = Model::load_within(runtime, model_path, job.threads, job.device, limits)?;
         cx.measure("model_load_s", start.elapsed().as_secs_f64());
-
-        let data = read(cx.input("data")?, model.meta())?;
-        let members = members(&data, model.meta())?;
+        scan.check_fits(data, model.meta())?;
+        // One group around every image.
+        let members = groups::around_every_image(&scan.about.x, &scan.about.y, model.meta().channels)?;
         let factor = match model.meta().normalisation {
-            Normalisation::Rms => rms_factor(data.diffraction.view())?,
+            Normalisation::Rms => scan.energy.factor(scan.patterns.side())?,
             Normalisation::None => 1.0,
         };
-        cx.measure("images", data.len());
+        cx.measure("images", images);
         cx.measure("groups", members.nrows());
         cx.measure("normalisation_factor", factor);
+        let source = Source { patterns: &scan.patterns, members: members.view(), factor: factor as f32 };
+        let appetite = match known {
+            Some(known) => probe::now(known, &model)?,
+            None => {
+                let measured = probe::measure(&mut model, &source)?;
+                cx.learnt(key, serde_json::to_value(measured).unwrap_or_default());
+                measured
+            }
+        };
 
+        let origin = origin(cx, digests, runtime, &source);
+        let mut output = checkpoint::Output::open(&cx.output("patches")?, &origin)?;
+        if output.done() > 0 {
+            cx.log(format!("{} of {images} groups are there already", output.done()));
+        }
+        let chunk = decide(cx, &appetite, images - output.done(), room, limits, bounds)?;
         let start = Instant::now();
-        let (patches, verdict) = predict(cx, &mut model, &data, members.view(), factor, params.chunk)?;
+        let ranges = chunks::split(output.done()..images, chunk);
+        let verdict = stream::run(cx, &mut model, &source, ranges, &mut output)
+            .and_then(|()| output.verdict().report(cx));
         cx.measure("inference_s", start.elapsed().as_secs_f64());
-        verdict.report(cx)?;
-
-        let place = |centres: &[f64]| members.iter().map(|&image| centres[image as usize]).collect();
-        let patches = Patches { patches, x: place(&data.x), y: place(&data.y) };
-        patches.write(&cx.output("patches")?)
+        match verdict {
+            Ok(()) => {}
+            Err(error) if error.class == FailureClass::Check => {
+                output.discard()?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        }
+        let place =
+            |centres: &[f64]| members.iter().map(|&image| centres[image as usize]).collect::<Vec<f64>>();
+        output.finish(&place(&scan.about.x), &place(&scan.about.y))
     }
 }
 
-/// Reads the dataset and checks that its patterns are those of the network.
-fn read(path: &Path, meta: &ModelMeta) -> StageResult<Dataset> {
-    let data = Dataset::read(path)?;
-    if data.is_empty() {
-        return Err(StageError::input(format!("{} holds no images", path.display())));
+/// What the two inputs are.
+struct Digests {
+    data: Digest,
+    model: Digest,
+}
+
+impl Digests {
+    fn of(data: &Path, model: &Path) -> StageResult<Self> {
+        let model = Digest::of_file(model)
+            .map_err(|e| StageError::input(format!("model {}: {e}", model.display())))?;
+        Ok(Self { data: Digest::of_file(data)?, model })
     }
-    if data.side() != meta.n {
-        return Err(StageError::input(format!(
+}
+
+impl Scan {
+    /// Opens a dataset and looks at all its values once.
+    fn open(path: &Path, staging: &Path) -> StageResult<Self> {
+        let (about, patterns) = Dataset::open(path, &staging.join("patterns.f32"))?;
+        let mut energy = Energy::default();
+        patterns.check(path, |image| energy.add(image.iter()))?;
+        Ok(Self { about, patterns, energy })
+    }
+
+    /// Whether its patterns are those of the network.
+    fn check_fits(&self, path: &Path, meta: &ModelMeta) -> StageResult {
+        let (side, n) = (self.patterns.side(), meta.n);
+        if side == n {
+            return Ok(());
+        }
+        Err(StageError::input(format!(
             "{} holds patterns of {side}×{side} pixels, but the model was made for {n}×{n}",
-            path.display(),
-            side = data.side(),
-            n = meta.n
-        )));
+            path.display()
+        )))
     }
-    Ok(data)
 }
 
-/// Image indices of each group, (G, C): the image itself, or around every image its C − 1 nearest.
-fn members(data: &Dataset, meta: &ModelMeta) -> StageResult<Array2<u32>> {
-    groups::around_every_image(&data.x, &data.y, meta.channels)
+/// The memory there is: what the task was promised, else what is free.
+fn room(cx: &Context<'_>) -> Room {
+    let job = cx.job();
+    let free = || Some(os::free_memory()?.saturating_add(os::resident_memory()?));
+    Room { device: job.device, host: job.memory.or_else(free), on_device: job.gpu_memory }
 }
 
-/// Runs all groups, chunk by chunk: (G·C, N, N), the C patches of a group one after another.
-///
-/// The result is held whole, G·C·N²·8 bytes; what a chunk needs on top is the network's own memory.
-fn predict(
+fn origin(cx: &Context<'_>, digests: Digests, runtime: &Path, source: &Source<'_>) -> Origin {
+    let Digests { data, model } = digests;
+    let device = if cx.job().device == Device::Cpu { "cpu" } else { "cuda" }.to_owned();
+    let (groups, channels) = source.members.dim();
+    Origin {
+        data,
+        model,
+        runtime: library::label(runtime),
+        device,
+        factor: source.factor.to_bits(),
+        shape: [groups, channels, source.patterns.side()],
+    }
+}
+
+/// Groups at a time, told before they are held; an error if not even one fits.
+fn decide(
     cx: &mut Context<'_>,
-    model: &mut Model,
-    data: &Dataset,
-    members: ArrayView2<'_, u32>,
-    factor: f64,
-    chunk: Chunk,
-) -> StageResult<(Array3<Complex32>, Verdict)> {
-    let (groups, channels) = members.dim();
-    let n = model.meta().n;
-    let mut patches = Array3::zeros((groups * channels, n, n));
-    let mut verdict = Verdict::default();
-    for range in chunks::split(groups, chunk) {
-        cx.progress(range.start as u64, groups as u64, "groups", None);
-        // Memory that runs out here is of class `OutOfMemory`: the place where smaller chunks may be tried.
-        let input = gather(data.diffraction.view(), members.slice(s![range.clone(), ..]), factor);
-        let (amplitude, phase) = run(model, input)?;
-        verdict.add(range.start, &amplitude, &phase)?;
-        let mut target = patches.slice_mut(s![range.start * channels..range.end * channels, .., ..]);
-        let polar = amplitude.iter().zip(&phase).map(|(&a, &p)| Complex32::from_polar(a, p));
-        target.iter_mut().zip(polar).for_each(|(pixel, value)| *pixel = value);
+    appetite: &Appetite,
+    groups: usize,
+    room: Room,
+    limits: Limits,
+    bounds: chunks::Bounds,
+) -> StageResult<usize> {
+    let bounds = probe::within(appetite, bounds, limits);
+    let seen = foresight::choose(appetite, groups, probe::without_stacks(room), bounds);
+    if bounds.shrinks && !seen.fits && groups > 0 {
+        return Err(probe::too_little(appetite, groups, 1, room));
     }
-    cx.progress(groups as u64, groups as u64, "groups", None);
-    Ok((patches, verdict))
-}
-
-/// The network's input for some groups: amplitudes times `factor`, [group, member, row, col].
-///
-/// The factor is rounded to f32 first, as in training.
-fn gather(diffraction: ArrayView3<'_, f32>, members: ArrayView2<'_, u32>, factor: f64) -> Array4<f32> {
-    let ((groups, channels), (_, rows, cols)) = (members.dim(), diffraction.dim());
-    let factor = factor as f32;
-    let mut input = Array4::zeros((groups, channels, rows, cols));
-    for ((group, channel), &image) in members.indexed_iter() {
-        let source = diffraction.index_axis(Axis(0), image as usize);
-        input.slice_mut(s![group, channel, .., ..]).zip_mut_with(&source, |to, &from| *to = from * factor);
-    }
-    input
-}
-
-/// Runs one chunk; a chunk of one group runs as two.
-///
-/// ONNX Runtime computes a single image by another path, split over threads, whose last bits differ.
-fn run(model: &mut Model, input: Array4<f32>) -> StageResult<(Array4<f32>, Array4<f32>)> {
-    if input.dim().0 != 1 {
-        return model.run(input.view());
-    }
-    let twice = input.select(Axis(0), &[0, 0]);
-    let (amplitude, phase) = model.run(twice.view())?;
-    Ok((amplitude.select(Axis(0), &[0]), phase.select(Axis(0), &[0])))
+    let told = os::peak_memory().map_or(seen.predicted_peak, |peak| peak.max(seen.predicted_peak));
+    cx.chunk(seen.chunk as u64, "groups", Some(told));
+    cx.measure("chunk", seen.chunk);
+    cx.measure("predicted_peak_bytes", told);
+    Ok(seen.chunk)
 }

@@ -9,17 +9,38 @@ use crate::diag::{StageError, StageResult};
 ///
 /// It belongs to the dataset: taken per chunk it would make brightness jump between chunks.
 pub fn rms_factor(diffraction: ArrayView3<'_, f32>) -> StageResult<f64> {
-    let (images, rows, _) = diffraction.dim();
-    let energy: f64 = diffraction
-        .axis_iter(Axis(0))
-        .map(|image| image.iter().map(|&a| f64::from(a).powi(2)).sum::<f64>())
-        .sum();
-    let half = rows as f64 / 2.0;
-    let factor = (half * half * images as f64 / energy).sqrt();
-    if factor.is_finite() && factor > 0.0 {
-        Ok(factor)
-    } else {
-        Err(StageError::input(format!("the {images} diffraction patterns hold no light: ΣX² is {energy}")))
+    let (_, rows, _) = diffraction.dim();
+    let mut energy = Energy::default();
+    diffraction.axis_iter(Axis(0)).for_each(|image| energy.add(image.iter()));
+    energy.factor(rows)
+}
+
+/// Σ of ΣX² over the patterns given so far, in f64.
+#[derive(Debug, Default)]
+pub(super) struct Energy {
+    images: usize,
+    sum: f64,
+}
+
+impl Energy {
+    /// Adds a pattern's amplitudes.
+    pub fn add<'a>(&mut self, image: impl Iterator<Item = &'a f32>) {
+        self.images += 1;
+        self.sum += image.map(|&a| f64::from(a).powi(2)).sum::<f64>();
+    }
+
+    /// The factor of [`rms_factor`] for patterns of that side.
+    pub fn factor(&self, side: usize) -> StageResult<f64> {
+        let Self { images, sum: energy } = *self;
+        let half = side as f64 / 2.0;
+        let factor = (half * half * images as f64 / energy).sqrt();
+        if factor.is_finite() && factor > 0.0 {
+            Ok(factor)
+        } else {
+            Err(StageError::input(format!(
+                "the {images} diffraction patterns hold no light: ΣX² is {energy}"
+            )))
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use ndarray::{Array4, ArrayView4, Ix4};
+use ndarray::{Array4, ArrayView4, ArrayViewD};
 use ort::ep;
-use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 
+use super::arena::{self, Stats};
 use super::contract::{self, ModelMeta};
 use super::library::{self, say};
 use crate::diag::{FailureClass, StageError, StageResult};
@@ -17,6 +18,7 @@ use crate::stages::{Device, oom};
 pub struct Model {
     session: Session,
     meta: ModelMeta,
+    device: Device,
     /// For messages.
     path: String,
 }
@@ -29,19 +31,31 @@ impl Model {
     /// replaced by the CPU), and with class `Input` if the file is no model or does not fit the contract
     /// of [`ModelMeta`].
     pub fn load(runtime: &Path, model: &Path, threads: usize, device: Device) -> StageResult<Self> {
+        Self::load_within(runtime, model, threads, device, Limits::default())
+    }
+
+    /// The same with limits on memory: beyond them loading and running fail with class `OutOfMemory`.
+    pub fn load_within(
+        runtime: &Path,
+        model: &Path,
+        threads: usize,
+        device: Device,
+        limits: Limits,
+    ) -> StageResult<Self> {
         let path = model.display().to_string();
         if !model.is_file() {
             return Err(StageError::input(format!("model {path}: no such file")));
         }
-        let builder = library::session_builder(runtime)?;
-        let builder = configure(builder, threads).map_err(|e| {
-            StageError::new(FailureClass::Runtime, format!("ONNX Runtime session: {}", say(&e)))
+        let session = library::with_builder(runtime, limits.host, |builder| {
+            let builder = configure(builder, threads).map_err(|e| {
+                StageError::new(FailureClass::Runtime, format!("ONNX Runtime session: {}", say(&e)))
+            })?;
+            let mut builder = on_device(builder, device, limits.device)?;
+            builder.commit_from_file(model).map_err(|e| not_loaded(&path, device, &say(&e)))
         })?;
-        let mut builder = on_device(builder, device)?;
-        let session = builder.commit_from_file(model).map_err(|e| not_loaded(&path, device, &say(&e)))?;
         let meta = contract::check(&session)
             .map_err(|problem| StageError::input(format!("model {path}: {problem}")).hint(contract::HINT))?;
-        Ok(Self { session, meta, path })
+        Ok(Self { session, meta, device, path })
     }
 
     /// What the model's file says about it.
@@ -55,7 +69,7 @@ impl Model {
     /// Memory that ran out is class `OutOfMemory`; after that a smaller batch may succeed on the CPU,
     /// but a CUDA session must be loaded anew.
     pub fn run(&mut self, input: ArrayView4<'_, f32>) -> StageResult<(Array4<f32>, Array4<f32>)> {
-        let (batch, expected) = (input.dim().0, (self.meta.channels, self.meta.n, self.meta.n));
+        let expected = (self.meta.channels, self.meta.n, self.meta.n);
         let (_, channels, rows, cols) = input.dim();
         if (channels, rows, cols) != expected {
             return Err(StageError::input(format!(
@@ -67,7 +81,86 @@ impl Model {
                 input.shape()
             )));
         }
-        let path = &self.path;
+        let (mut amplitude, mut phase) = (Array4::zeros(input.dim()), Array4::zeros(input.dim()));
+        let input = input.as_standard_layout();
+        let copy = |from: ArrayViewD<'_, f32>, to: &mut Array4<f32>| {
+            to.iter_mut().zip(from).for_each(|(t, f)| *t = *f)
+        };
+        self.outputs(input.view(), false, |a, p| {
+            copy(a, &mut amplitude);
+            copy(p, &mut phase);
+        })?;
+        Ok((amplitude, phase))
+    }
+
+    /// Runs the network on the first `groups` groups of `input` and writes amplitude and phase to the
+    /// beginning of the other two, all [group, member, row, col] with room for at least [`batch`] groups.
+    pub(super) fn run_into(
+        &mut self,
+        groups: usize,
+        input: &mut [f32],
+        amplitude: &mut [f32],
+        phase: &mut [f32],
+    ) -> StageResult {
+        self.run_on(groups, input, false, |a, p| {
+            // A single group was run twice; the first of the two is as long as the target allows.
+            let copy = |from: ArrayViewD<'_, f32>, to: &mut [f32]| {
+                if let Some(from) = from.as_slice() {
+                    to[..from.len()].copy_from_slice(from);
+                } else {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                }
+            };
+            copy(a, amplitude);
+            copy(p, phase);
+        })
+    }
+
+    /// Runs the network for nothing but to see what it needs; `shrink` gives the memory back afterwards.
+    pub(super) fn probe(&mut self, groups: usize, input: &mut [f32], shrink: bool) -> StageResult {
+        self.run_on(groups, input, shrink, |_, _| ())
+    }
+
+    /// Whether it computes on the host.
+    pub(super) fn is_on_host(&self) -> bool {
+        self.device == Device::Cpu
+    }
+
+    /// What the session's memory arena has handed out; on a CUDA device, the device's.
+    pub(super) fn memory(&self) -> StageResult<Stats> {
+        arena::stats(&self.session, self.device).map_err(|e| {
+            StageError::new(
+                FailureClass::Runtime,
+                format!("ONNX Runtime tells nothing of its memory: {}", say(&e)),
+            )
+        })
+    }
+
+    fn run_on(
+        &mut self,
+        groups: usize,
+        input: &mut [f32],
+        shrink: bool,
+        take: impl FnOnce(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>),
+    ) -> StageResult {
+        let ModelMeta { channels, n, .. } = self.meta;
+        let (batch, group) = (batch(groups), channels * n * n);
+        if groups == 1 {
+            input.copy_within(..group, group);
+        }
+        let view = ArrayView4::from_shape((batch, channels, n, n), &input[..batch * group])
+            .map_err(|e| StageError::new(FailureClass::Other, format!("a chunk's input: {e}")))?;
+        self.outputs(view, shrink, take)
+    }
+
+    /// Runs the network on `input`, contiguous, and hands its outputs on after checking their shapes.
+    fn outputs(
+        &mut self,
+        input: ArrayView4<'_, f32>,
+        shrink: bool,
+        take: impl FnOnce(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>),
+    ) -> StageResult {
+        let (path, batch) = (&self.path, input.dim().0);
         let failed = |e: ort::Error| {
             let text = format!("model {path} on a batch of {batch}: {}", say(&e));
             match oom::evidence(&text) {
@@ -75,10 +168,18 @@ impl Model {
                 None => StageError::new(FailureClass::Other, text),
             }
         };
-        let input = input.as_standard_layout();
-        let tensor = TensorRef::from_array_view(&input).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![contract::INPUT => tensor]).map_err(failed)?;
-        let take = |name: &str| -> StageResult<Array4<f32>> {
+        let mut options = RunOptions::new().map_err(failed)?;
+        if shrink {
+            let arena = match self.device {
+                Device::Cpu => "cpu:0".to_owned(),
+                Device::Cuda(index) => format!("gpu:{index}"),
+            };
+            options.set("memory.enable_memory_arena_shrinkage", arena).map_err(failed)?;
+        }
+        let tensor = TensorRef::from_array_view(input).map_err(failed)?;
+        let inputs = ort::inputs![contract::INPUT => tensor];
+        let outputs = self.session.run_with_options(inputs, &options).map_err(failed)?;
+        let find = |name: &str| {
             let value = outputs.get(name).ok_or_else(|| {
                 StageError::new(FailureClass::Other, format!("model {path} returned no `{name}`"))
             })?;
@@ -91,13 +192,27 @@ impl Model {
                     input.shape()
                 )));
             }
-            array
-                .into_dimensionality::<Ix4>()
-                .map(|a| a.to_owned())
-                .map_err(|e| StageError::check(format!("model {path}: output `{name}`: {e}")))
+            Ok(array)
         };
-        Ok((take(contract::AMPLITUDE)?, take(contract::PHASE)?))
+        take(find(contract::AMPLITUDE)?, find(contract::PHASE)?);
+        Ok(())
     }
+}
+
+/// Groups that really go through the network for a chunk of so many: a single one runs as two.
+///
+/// ONNX Runtime computes a single image by another path, split over threads, whose last bits differ.
+pub(super) fn batch(chunk: usize) -> usize {
+    chunk.max(2)
+}
+
+/// Most memory that a session may take, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the host, for weights and activations.
+    pub host: Option<u64>,
+    /// Of the CUDA device.
+    pub device: Option<u64>,
 }
 
 /// Settings that hold on every device.
@@ -118,7 +233,7 @@ fn configure(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuil
         .with_intra_op_spinning(false)?)
 }
 
-fn on_device(builder: SessionBuilder, device: Device) -> StageResult<SessionBuilder> {
+fn on_device(builder: SessionBuilder, device: Device, limit: Option<u64>) -> StageResult<SessionBuilder> {
     let index = match device {
         Device::Cpu => return Ok(builder),
         Device::Cuda(index) => index,
@@ -126,7 +241,11 @@ fn on_device(builder: SessionBuilder, device: Device) -> StageResult<SessionBuil
     let id = i32::try_from(index).map_err(|_| unusable(index, "no such device index"))?;
     // TensorFloat-32 keeps 10 bits of the mantissa, and an exhaustive search may pick another algorithm
     // on every run: both off, so that a GPU run repeats.
-    let cuda = ep::CUDA::default()
+    let mut cuda = ep::CUDA::default();
+    if let Some(bytes) = limit {
+        cuda = cuda.with_memory_limit(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    let cuda = cuda
         .with_device_id(id)
         .with_tf32(false)
         .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
@@ -156,7 +275,7 @@ fn not_loaded(path: &str, device: Device, text: &str) -> StageError {
     }
 }
 
-fn out_of_memory(message: String) -> StageError {
+pub(super) fn out_of_memory(message: String) -> StageError {
     StageError::new(FailureClass::OutOfMemory, message)
         .hint("lower `chunk` of the infer stage, or give the task more memory")
 }

@@ -1,6 +1,7 @@
 //! Whether what a network said can be a prediction at all.
 
-use ndarray::{Array4, ArrayView2, Axis, s};
+use ndarray::{ArrayView2, ArrayView4, Axis, s};
+use serde::{Deserialize, Serialize};
 
 use crate::diag::{StageError, StageResult};
 use crate::stages::Context;
@@ -9,7 +10,7 @@ use crate::stages::Context;
 const DARK: f32 = 1e-6;
 
 /// What was seen in all patches so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Verdict {
     patches: usize,
     /// Patches whose drawn part is dark everywhere.
@@ -22,7 +23,12 @@ impl Verdict {
     /// Looks at the outputs for the groups from `first` on, each [group, member, row, col].
     ///
     /// A value that is not finite is a failed check: it would spread over the whole stitched image.
-    pub fn add(&mut self, first: usize, amplitude: &Array4<f32>, phase: &Array4<f32>) -> StageResult {
+    pub fn add(
+        &mut self,
+        first: usize,
+        amplitude: ArrayView4<'_, f32>,
+        phase: ArrayView4<'_, f32>,
+    ) -> StageResult {
         for (name, output) in [("amplitude", amplitude), ("phase", phase)] {
             if let Some(((group, member, row, col), value)) =
                 output.indexed_iter().find(|(_, v)| !v.is_finite())

@@ -3,13 +3,17 @@
 mod params;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use ndarray::Array2;
 use num_complex::Complex32;
 
 pub use self::params::{Algorithm, Params, ProbeScale, Subpixel};
+use super::checkpoint::Checkpoint;
 use super::{Context, Stage};
-use crate::diag::{StageError, StageResult};
+use crate::diag::{FailureClass, StageError, StageResult};
+use crate::io::digest::Digest;
+use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 use crate::io::{atomic, npy};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::Dataset;
@@ -49,7 +53,7 @@ impl Stage for Reconstruct {
             tuning: &[],
             seeded: true,
             needs_runtime: false,
-            resumes: false,
+            resumes: true,
             open: false,
         }
     }
@@ -69,9 +73,17 @@ impl Stage for Reconstruct {
         cx.measure("images_used", count);
         cx.measure("initial_object", "ones");
 
-        let mut history = String::from("epoch,residual\n");
-        let mut last = f64::NAN;
-        for epoch in 0..params.epochs {
+        let mut checkpoint = Checkpoint::new(cx, origin(path, &params, seed)?);
+        let (first, mut history, mut last) = match checkpoint.load(|npz| restore(npz, &mut engine)).flatten()
+        {
+            Some(state) => state,
+            None => (0, "epoch,residual\n".to_owned(), f64::NAN),
+        };
+        cx.progress(first.into(), params.epochs.into(), "epochs", None);
+        if first > 0 {
+            cx.log(format!("{first} of {} epochs are there already", params.epochs));
+        }
+        for epoch in first..params.epochs {
             let learns_probe = params.probe_from_epoch.is_some_and(|from| epoch >= from);
             let order = epoch_order(seed, u64::from(epoch), count);
             last = engine.epoch(&order, params.batch as usize, learns_probe);
@@ -84,6 +96,7 @@ impl Stage for Reconstruct {
             let _ = writeln!(history, "{epoch},{last:.6e}");
             let (done, total) = (u64::from(epoch) + 1, u64::from(params.epochs));
             cx.progress(done, total, "epochs", Some(format!("residual {last:.3e}")));
+            checkpoint.after_epoch(cx, epoch, |npz| save(npz, &engine, epoch + 1, &history, last))?;
         }
         cx.measure("residual", last);
 
@@ -100,8 +113,33 @@ impl Stage for Reconstruct {
         image.write(&cx.output("image")?)?;
         npy::write_file(&cx.output("probe")?, &probe)?;
         atomic::write(&cx.output("history")?, history.as_bytes())?;
-        Ok(())
+        checkpoint.remove()
     }
+}
+
+/// All that a state follows from.
+fn origin(data: &Path, params: &Params, seed: u64) -> StageResult<String> {
+    let params = serde_json::to_string(params)
+        .map_err(|e| StageError::new(FailureClass::Other, format!("parameters: {e}")))?;
+    Ok(format!("{} {seed} {params}", Digest::of_file(data)?))
+}
+
+/// Writes the state after `done` epochs.
+fn save(npz: &mut NpzWriter, engine: &Engine, done: u32, history: &str, last: f64) -> Result<(), NpzError> {
+    npz.array("object", &engine.object())?;
+    npz.array("probe", &engine.probe())?;
+    npz.vector("epochs", &[i64::from(done)])?;
+    npz.scalar_f64("residual", last)?;
+    npz.text("history", history)
+}
+
+/// Puts the engine where an earlier attempt left it: epochs done, history, last residual.
+fn restore(npz: &mut NpzReader, engine: &mut Engine) -> Result<Option<(u32, String, f64)>, NpzError> {
+    let (object, probe) = (npz.finite_image("object")?, npz.finite_image("probe")?);
+    let done = u32::try_from(npz.vector::<i64>("epochs", Some(1))?[0]).ok();
+    let (last, history) = (npz.finite_scalar("residual")?, npz.text("history")?);
+    let (Some(done), Some(history)) = (done, history) else { return Ok(None) };
+    Ok(engine.go_on_from(object.view(), probe.view()).ok().map(|()| (done, history, last)))
 }
 
 /// The images to use: all, or as many as asked for.

@@ -7,8 +7,8 @@ use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::Dataset;
-use crate::ptycho::patches::Patches;
-use crate::ptycho::placement::{self, Canvas, PlacementError, stitch_on};
+use crate::ptycho::patches::PatchesFile;
+use crate::ptycho::placement::{self, Canvas, PlacementError, Stitching};
 
 /// The `stitch` stage.
 pub struct Stitch;
@@ -74,8 +74,9 @@ impl Stage for Stitch {
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
         let path = cx.input("patches")?;
-        let patches = Patches::read(path)?;
-        let data = Dataset::read(cx.input("data")?)?;
+        // Patches pass through one by one, and of the data only positions and probe are needed.
+        let mut patches = PatchesFile::open(path)?;
+        let data = Dataset::read_about(cx.input("data")?)?;
         let fault = |e: PlacementError| StageError::input(format!("{}: {e}", path.display()));
         if patches.side() != data.side() {
             let (found, expected) = (patches.side(), data.side());
@@ -92,8 +93,18 @@ impl Stage for Stitch {
         };
         // The scan's canvas, not the patches': images of one scan then share their frame.
         let canvas = Canvas::around(&data.x, &data.y, data.side()).map_err(fault)?;
-        let image =
-            stitch_on(canvas, patches.patches.view(), &patches.x, &patches.y, &weights).map_err(fault)?;
+        let mut stitching = Stitching::new(canvas, (data.side(), data.side()), &weights).map_err(fault)?;
+        let (x, y) = (patches.x.clone(), patches.y.clone());
+        let mut refused = None;
+        patches.each(|i, patch| {
+            if refused.is_none() {
+                refused = stitching.add(i, patch, x[i], y[i]).err();
+            }
+        })?;
+        if let Some(error) = refused {
+            return Err(fault(error));
+        }
+        let image = stitching.finish();
         let covered = image.coverage.as_ref().map_or(0, |c| c.iter().filter(|c| **c > 0.0).count());
         if covered == 0 {
             return Err(StageError::check(format!(

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ptycho::dataset::new_metadata;
 use crate::ptycho::image::Image;
+use crate::ptycho::patches::Patches;
 use crate::stages::compare::harness::{Files, texture};
 
 const SIDE: usize = 16;

@@ -8,6 +8,7 @@
 mod data;
 mod export;
 mod params;
+mod state;
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub use params::{Architecture, Engine, Params};
 
+use super::checkpoint::Checkpoint;
 use super::{Context, Stage};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::digest::{Digest, Hasher};
@@ -23,7 +25,7 @@ use crate::kind::{Arity, Kind, Output, Slot};
 use crate::nn::graph::{self, Graph};
 use crate::nn::network::Network;
 use crate::nn::task::{LabelTask, PhysicsTask, Samples};
-use crate::nn::train::{Diverged, Epoch, Settings, Task, train};
+use crate::nn::train::{Diverged, Epoch, Settings, Task, go_on};
 use data::{Part, Prepared};
 
 /// The `train` stage.
@@ -75,7 +77,7 @@ impl Stage for Train {
             tuning: &[],
             seeded: true,
             needs_runtime: true,
-            resumes: false,
+            resumes: true,
             open: false,
         }
     }
@@ -103,21 +105,23 @@ impl Stage for Train {
             seed: job.seed,
             threads: job.threads,
         };
+        let training = training_digest(cx, &params)?;
+        let mut checkpoint = Checkpoint::new(cx, training.to_string());
         let (samples, history) = match params.architecture {
             Architecture::Pinn => {
                 let task = PhysicsTask(samples);
-                let history = learn(cx, &mut network, &task, &settings)?;
+                let history = learn(cx, &mut network, &task, &settings, &mut checkpoint)?;
                 (task.0, history)
             }
             Architecture::Baseline => {
                 let task = LabelTask(samples);
-                let history = learn(cx, &mut network, &task, &settings)?;
+                let history = learn(cx, &mut network, &task, &settings, &mut checkpoint)?;
                 (task.0, history)
             }
         };
         std::fs::write(cx.output("history")?, table(&history))?;
 
-        let model = export::encode(&network, &params, training_digest(cx, &params)?);
+        let model = export::encode(&network, &params, training);
         let path = cx.output("model")?;
         std::fs::write(&path, &model)?;
         let export = export::check(runtime, &path, &network, &samples)?;
@@ -142,32 +146,44 @@ impl Stage for Train {
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|e| StageError::new(FailureClass::Other, format!("train.json: {e}")))?;
         std::fs::write(cx.output("manifest")?, text + "\n")?;
-        Ok(())
+        checkpoint.remove()
     }
 }
 
-/// Trains and reports every epoch.
+/// Trains and reports every epoch; goes on where an earlier attempt was ended.
 fn learn<K: Task<f32>>(
     cx: &mut Context<'_>,
     network: &mut Network<f32>,
     task: &K,
     settings: &Settings,
+    checkpoint: &mut Checkpoint,
 ) -> StageResult<Vec<Epoch>> {
     let (start, total) = (Instant::now(), u64::from(settings.epochs));
-    cx.progress(0, total, "epochs", None);
-    let history = train(network, task, settings, |epoch| {
+    let progress = state::restore(checkpoint, network);
+    let before = progress.history.len() as u64;
+    if before > 0 {
+        cx.log(format!("{before} of {total} epochs are there already"));
+    }
+    cx.progress(before, total, "epochs", None);
+    let history = go_on(network, task, settings, progress, |network, progress| {
+        let Some(epoch) = progress.history.last() else { return Ok(()) };
         let note = format!("loss {:.5}", epoch.loss);
         cx.progress(u64::from(epoch.number), total, "epochs", Some(note));
-    })
-    .map_err(|diverged: Diverged| {
-        StageError::check(diverged.to_string())
-            .hint("lower `learning_rate`, or set `gradient_clip`; if it happens in the first step, look at the data")
+        checkpoint.after_epoch(cx, epoch.number, |npz| state::save(npz, network, progress))
     })?;
     let seconds = start.elapsed().as_secs_f64();
     cx.measure("training_s", seconds);
-    cx.measure("groups_per_s", total as f64 * task.samples() as f64 / seconds);
+    cx.measure("groups_per_s", (total - before) as f64 * task.samples() as f64 / seconds);
     cx.measure("final_loss", history.last().map_or(f64::NAN, |epoch| epoch.loss));
     Ok(history)
+}
+
+impl From<Diverged> for StageError {
+    fn from(diverged: Diverged) -> Self {
+        Self::check(diverged.to_string()).hint(
+            "lower `learning_rate`, or set `gradient_clip`; if it happens in the first step, look at the data",
+        )
+    }
 }
 
 /// Tells what share of the data is used.

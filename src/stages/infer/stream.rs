@@ -1,0 +1,201 @@
+//! Groups through the network, chunk by chunk: while one computes, the next is read and the one before it
+//! written, each by a thread of its own. Two buffers each way are all the memory it takes, however many
+//! groups there are.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use ndarray::{ArrayView2, ArrayView4, s};
+use num_complex::Complex32;
+
+use super::checkpoint::Output;
+use super::session::{self, Model};
+use crate::diag::{FailureClass, StageError, StageResult};
+use crate::ptycho::dataset::Patterns;
+use crate::stages::Context;
+
+/// Buffers each way: one in use, one being filled or emptied.
+const BUFFERS: usize = 2;
+
+/// What flows: patterns, by group.
+pub(super) struct Source<'a> {
+    /// The scan's patterns.
+    pub patterns: &'a Patterns,
+    /// (G, C): image indices of each group.
+    pub members: ArrayView2<'a, u32>,
+    /// Factor on the amplitudes, of the whole dataset.
+    pub factor: f32,
+}
+
+/// A chunk's amplitudes and phases, each [group, member, row, col].
+struct Predicted {
+    groups: Range<usize>,
+    amplitude: Vec<f32>,
+    phase: Vec<f32>,
+}
+
+/// Bytes that buffers take for chunks of that many groups out of `left`, each group `pixels` = C·N² pixels.
+pub(super) fn buffer_bytes(chunk: usize, left: usize, pixels: usize) -> u64 {
+    (count(chunk, left) * session::batch(chunk) * pixels * (1 + 2) * size_of::<f32>()) as u64
+}
+
+fn count(chunk: usize, left: usize) -> usize {
+    if chunk < left { BUFFERS } else { 1 }
+}
+
+/// Runs the groups of `ranges`, which follow one another, and appends their patches to `output`.
+pub(super) fn run(
+    cx: &mut Context<'_>,
+    model: &mut Model,
+    source: &Source<'_>,
+    ranges: Vec<Range<usize>>,
+    output: &mut Output,
+) -> StageResult {
+    let total = source.members.nrows() as u64;
+    let largest = ranges.iter().map(Range::len).max().unwrap_or(0);
+    let left: usize = ranges.iter().map(Range::len).sum();
+    let values = session::batch(largest) * source.pixels();
+    // Each way the full buffers travel and the empty ones come back; nobody waits for room.
+    let channel = || sync_channel::<(Range<usize>, Vec<f32>)>(BUFFERS);
+    let ((to_model, inputs), (give_input, spare_inputs)) = (channel(), channel());
+    let ((to_disk, predicted), (give_output, spare_outputs)) =
+        (sync_channel::<Predicted>(BUFFERS), sync_channel::<Predicted>(BUFFERS));
+    for _ in 0..count(largest, left) {
+        // A channel with room and both ends here takes what it is given.
+        let _ = give_input.send((0..0, reserve(values)?));
+        let _ = give_output.send(Predicted {
+            groups: 0..0,
+            amplitude: reserve(values)?,
+            phase: reserve(values)?,
+        });
+    }
+    thread::scope(|scope| {
+        let plan = ranges.clone();
+        let reader = spawn(scope, "read", move || read(source, plan, spare_inputs, to_model))?;
+        let writer = spawn(scope, "write", move || write(source, output, predicted, give_output))?;
+        let computed = (|| {
+            for range in ranges {
+                cx.progress(range.start as u64, total, "groups", None);
+                if cx.is_stopping() {
+                    return Err(StageError::new(
+                        FailureClass::Signal,
+                        format!("asked to end after {} of {total} groups, which are kept", range.start),
+                    ));
+                }
+                // One of the others has ended: its own error says why.
+                let (Ok((groups, mut input)), Ok(mut to)) = (inputs.recv(), spare_outputs.recv()) else {
+                    break;
+                };
+                // Memory that runs out here is of class `OutOfMemory`: the place where smaller chunks help.
+                model.run_into(groups.len(), &mut input, &mut to.amplitude, &mut to.phase)?;
+                to.groups = groups.clone();
+                let _ = give_input.send((groups, input));
+                if to_disk.send(to).is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        })();
+        // Both end when there is nothing more to come or to give to.
+        drop((inputs, give_input, to_disk, spare_outputs));
+        let (read, written) = (join(reader), join(writer));
+        computed.and(written).and(read)
+    })?;
+    cx.progress(total, total, "groups", None);
+    Ok(())
+}
+
+impl Source<'_> {
+    /// C·N².
+    fn pixels(&self) -> usize {
+        self.members.ncols() * self.patterns.side() * self.patterns.side()
+    }
+
+    /// The network's input for some groups: amplitudes times the factor, [group, member, row, col].
+    ///
+    /// The factor is rounded to f32 first, as in training.
+    pub fn gather(&self, groups: Range<usize>, bytes: &mut Vec<u8>, to: &mut [f32]) -> StageResult {
+        let image = self.patterns.side() * self.patterns.side();
+        let members = self.members.slice_move(s![groups, ..]);
+        for (&member, plane) in members.iter().zip(to.chunks_exact_mut(image)) {
+            self.patterns.read(member as usize, bytes, plane)?;
+            plane.iter_mut().for_each(|value| *value *= self.factor);
+        }
+        Ok(())
+    }
+}
+
+/// Memory for so many values, all of it touched, or an error that says that there is none.
+pub(super) fn reserve(values: usize) -> StageResult<Vec<f32>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(values).map_err(|_| {
+        session::out_of_memory(format!("{} bytes for a chunk cannot be had", values * size_of::<f32>()))
+    })?;
+    // By hand: zeros from the system would come page by page, and perhaps too late.
+    buffer.resize(values, 0.0);
+    Ok(buffer)
+}
+
+type Chunk = (Range<usize>, Vec<f32>);
+
+// Both threads own their ends of the channels, so that whoever fails is noticed by the others.
+#[allow(clippy::needless_pass_by_value)]
+fn read(
+    source: &Source<'_>,
+    ranges: Vec<Range<usize>>,
+    spare: Receiver<Chunk>,
+    to: SyncSender<Chunk>,
+) -> StageResult {
+    let mut bytes = Vec::new();
+    for range in ranges {
+        let Ok((_, mut input)) = spare.recv() else { break };
+        source.gather(range.clone(), &mut bytes, &mut input)?;
+        if to.send((range, input)).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn write(
+    source: &Source<'_>,
+    output: &mut Output,
+    from: Receiver<Predicted>,
+    spare: SyncSender<Predicted>,
+) -> StageResult {
+    let (channels, n) = (source.members.ncols(), source.patterns.side());
+    let mut verdict = output.verdict();
+    for predicted in from {
+        let Predicted { groups, amplitude, phase } = &predicted;
+        let shape = (groups.len(), channels, n, n);
+        let values = groups.len() * source.pixels();
+        let view = |values| {
+            ArrayView4::from_shape(shape, values)
+                .map_err(|e| StageError::check(format!("a chunk's output: {e}")))
+        };
+        verdict.add(groups.start, view(&amplitude[..values])?, view(&phase[..values])?)?;
+        let patch = n * n;
+        for (amplitude, phase) in
+            amplitude[..values].chunks_exact(patch).zip(phase[..values].chunks_exact(patch))
+        {
+            output.patch(amplitude.iter().zip(phase).map(|(&a, &p)| Complex32::from_polar(a, p)))?;
+        }
+        output.chunk_is_whole(groups.end, verdict)?;
+        let _ = spare.send(predicted);
+    }
+    Ok(())
+}
+
+fn spawn<'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> StageResult + Send + 'scope,
+) -> StageResult<thread::ScopedJoinHandle<'scope, StageResult>> {
+    Ok(thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work)?)
+}
+
+fn join(thread: thread::ScopedJoinHandle<'_, StageResult>) -> StageResult {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,236 @@
+//! Stages that were ended in the middle go on from there, and give the very bytes they would have given.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ndarray::{Array2, Array3};
+use num_complex::Complex32;
+use phasegraph::diag::{FailureClass, StageResult};
+use phasegraph::ptycho::dataset::Dataset;
+use phasegraph::stages::{self, Context, Device, Job, JobInput, Report};
+use phasegraph::worker::ToWorker;
+use serde_json::{Value, json};
+
+#[path = "common/runtime.rs"]
+mod runtime;
+
+const N: usize = 16;
+
+/// A scan of `images` patterns of a smooth probe, every one different.
+fn dataset(images: usize, path: &Path) {
+    let place = |i: usize, f: fn(f64) -> f64| 40.0 + 3.0 * (i as f64).sqrt() * f(i as f64 * 2.4);
+    let x: Vec<f64> = (0..images).map(|i| place(i, f64::cos)).collect();
+    let y: Vec<f64> = (0..images).map(|i| place(i, f64::sin)).collect();
+    let data = Dataset {
+        diffraction: Array3::from_shape_fn((images, N, N), |(i, r, c)| {
+            ((i * 37 + r * 11 + c * 5) % 103 + 1) as f32 / 170.0
+        }),
+        x_start: x.clone(),
+        y_start: y.clone(),
+        x,
+        y,
+        probe: Array2::from_shape_fn((N, N), |(r, c)| {
+            let d = (r as f32 - 8.0).powi(2) + (c as f32 - 8.0).powi(2);
+            Complex32::new((-d / 20.0).exp(), 0.1 * (r as f32 / 16.0))
+        }),
+        object: None,
+        scan_index: vec![0; images],
+        dose_scale: None,
+        measured_photons: None,
+        metadata: json!({}),
+    };
+    data.write(path).unwrap();
+}
+
+/// A folder with inputs, and jobs on them.
+struct Bench {
+    folder: tempfile::TempDir,
+    kind: &'static str,
+    inputs: BTreeMap<String, Vec<JobInput>>,
+    outputs: &'static [&'static str],
+}
+
+impl Bench {
+    fn new(kind: &'static str, images: usize, model: Option<&str>, outputs: &'static [&'static str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data.npz");
+        dataset(images, &data);
+        let file = |path: PathBuf| vec![JobInput { path, origin: "test".into(), point: BTreeMap::new() }];
+        let mut inputs = BTreeMap::from([("data".to_owned(), file(data))]);
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
+        inputs.extend(model.map(|m| ("model".to_owned(), file(models.join(format!("{m}.onnx"))))));
+        Self { folder, kind, inputs, outputs }
+    }
+
+    fn staging(&self, name: &str) -> PathBuf {
+        let staging = self.folder.path().join(name);
+        std::fs::create_dir_all(&staging).unwrap();
+        staging
+    }
+
+    fn job(&self, staging: &str, params: Value) -> Job {
+        let name = |file: &str| file.split('.').next().unwrap().to_owned();
+        Job {
+            task: self.kind.into(),
+            kind: self.kind.into(),
+            point: BTreeMap::new(),
+            params,
+            seed: 5,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.iter().map(|file| (name(file), (*file).to_owned())).collect(),
+            staging: self.staging(staging),
+            threads: 2,
+            device: Device::Cpu,
+            memory: None,
+            timeout_s: None,
+            gpu_memory: None,
+            chunk: None,
+            facts: BTreeMap::new(),
+            runtime: Some(runtime::library()),
+            log: None,
+        }
+    }
+
+    /// Runs a job, asking it to end when progress reaches `stop_at`. Gives the first progress, too.
+    fn run(&self, staging: &str, params: Value, stop_at: Option<u64>) -> (StageResult, u64) {
+        let job = self.job(staging, params);
+        let (stop, mut first) = (AtomicBool::new(false), None);
+        let mut emit = |report: Report| {
+            if let Report::Progress { done, .. } = report {
+                first.get_or_insert(done);
+                stop.fetch_or(stop_at.is_some_and(|at| done >= at), Ordering::SeqCst);
+            }
+        };
+        let result =
+            stages::find(self.kind).unwrap().run(&mut Context::new(&job, &mut emit).under(&stop, false));
+        (result, first.unwrap_or(0))
+    }
+
+    /// Interrupted twice, it gives the same bytes as undisturbed.
+    fn goes_on(&self, params: [Value; 3], stops: [u64; 2]) {
+        let [a, b, c] = params;
+        self.run("undisturbed", a.clone(), None).0.unwrap();
+        let first = self.run("ended", a, Some(stops[0])).0.unwrap_err();
+        assert_eq!(first.class, FailureClass::Signal, "{first}");
+        let (second, from) = self.run("ended", b, Some(stops[1]));
+        assert_eq!(second.unwrap_err().class, FailureClass::Signal);
+        assert!(from >= stops[0], "{from}");
+        let (third, from) = self.run("ended", c, None);
+        third.unwrap();
+        assert!(from >= stops[1], "{from}");
+        self.same("undisturbed", "ended");
+    }
+
+    fn same(&self, one: &str, other: &str) {
+        for file in self.outputs {
+            let read = |staging: &str| std::fs::read(self.staging(staging).join(file)).unwrap();
+            assert!(read(one) == read(other), "{file} differs");
+        }
+        let left = std::fs::read_dir(self.staging(other)).unwrap().count();
+        assert_eq!(left, self.outputs.len(), "checkpoints are gone");
+    }
+}
+
+#[test]
+fn inference_goes_on_in_chunks_of_another_size() {
+    let bench = Bench::new("infer", 40, Some("unet4"), &["patches.npz"]);
+    bench.goes_on([json!({"chunk": 4}), json!({"chunk": 3}), json!({"chunk": 7})], [12, 22]);
+}
+
+#[test]
+fn training_goes_on_from_an_epoch() {
+    let params = json!({
+        "architecture": "pinn", "gridsize": 1, "width": 2, "depth": 1, "epochs": 5, "max_groups": 20
+    });
+    let bench = Bench::new("train", 30, None, &["model.onnx", "history.csv", "manifest.json"]);
+    bench.goes_on([params.clone(), params.clone(), params], [1, 3]);
+}
+
+#[test]
+fn a_reconstruction_goes_on_from_an_epoch() {
+    for subpixel in ["bilinear", "probe_shift"] {
+        let bench = Bench::new("reconstruct", 30, None, &["image.npz", "probe.npy", "history.csv"]);
+        let params = json!({"epochs": 6, "subpixel": subpixel, "batch": 3});
+        bench.goes_on([params.clone(), params.clone(), params], [2, 4]);
+    }
+}
+
+/// What a crash of the machine may leave: a record of values that never reached the disk, half a line, values
+/// that nothing tells of; and a record of another network.
+#[test]
+fn what_a_crash_left_counts_only_as_far_as_it_is_whole() {
+    let bench = Bench::new("infer", 40, Some("unet4"), &["patches.npz"]);
+    bench.run("undisturbed", json!({}), None).0.unwrap();
+    let chunk = || json!({"chunk": 5});
+    let part = bench.staging("ended").join("patches.npz.part");
+    let record = bench.staging("ended").join("patches.npz.done");
+    let end = |stop| assert!(bench.run("ended", chunk(), Some(stop)).0.is_err());
+
+    end(20);
+    let file = std::fs::OpenOptions::new().write(true).open(&part).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 100).unwrap();
+    std::fs::OpenOptions::new().append(true).open(&record).unwrap().write_all(b"1234 {\"done").unwrap();
+    let (result, from) = bench.run("ended", chunk(), Some(30));
+    assert!(result.is_err());
+    assert_eq!(from, 15, "the last chunk was not whole");
+
+    let length = std::fs::metadata(&part).unwrap().len();
+    let mut bytes = std::fs::read(&part).unwrap();
+    bytes[length as usize / 2] ^= 1;
+    bytes.extend_from_slice(&[7; 1000]);
+    std::fs::write(&part, bytes).unwrap();
+    let (result, from) = bench.run("ended", chunk(), None);
+    result.unwrap();
+    assert!(from == 15 || from == 10, "{from}: up to the changed byte");
+    bench.same("undisturbed", "ended");
+
+    let other = Bench::new("infer", 41, Some("unet4"), &["patches.npz"]);
+    assert!(other.run("ended", chunk(), Some(20)).0.is_err());
+    for name in ["patches.npz.part", "patches.npz.done"] {
+        std::fs::copy(other.staging("ended").join(name), bench.staging("strange").join(name)).unwrap();
+    }
+    let (result, from) = bench.run("strange", chunk(), None);
+    result.unwrap();
+    assert_eq!(from, 0, "another scan's record");
+    bench.same("undisturbed", "strange");
+}
+
+/// A worker ended by kill -9 in the middle of inference.
+#[test]
+fn a_killed_worker_has_lost_little() {
+    let bench = Bench::new("infer", 3000, Some("unet4"), &["patches.npz"]);
+    bench.run("undisturbed", json!({"chunk": 50}), None).0.unwrap();
+    let job = Box::new(bench.job("ended", json!({"chunk": 2})));
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_phasegraph"))
+        .arg("worker")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = worker.stdin.take().unwrap();
+    serde_json::to_writer(&mut stdin, &ToWorker::Run(job)).unwrap();
+    stdin.write_all(b"\n").unwrap();
+    let mut seen = 0;
+    for line in BufReader::new(worker.stdout.take().unwrap()).lines() {
+        let message: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        assert_ne!(message["type"], "failed", "{message}");
+        assert_ne!(message["type"], "finished", "ended before it could be killed");
+        if message["report"] == "progress" {
+            seen = message["done"].as_u64().unwrap();
+            if seen >= 600 {
+                break;
+            }
+        }
+    }
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let (result, from) = bench.run("ended", json!({"chunk": 64}), None);
+    result.unwrap();
+    // One chunk was being computed and one may have been on its way to the disk.
+    assert!(from + 4 >= seen, "told {seen} groups, began at {from}");
+    bench.same("undisturbed", "ended");
+}
