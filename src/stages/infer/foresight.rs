@@ -155,7 +155,7 @@ pub fn foresee(
     most: Option<u64>,
 ) -> StageResult<Foresight> {
     let appetite = known.map_or_else(|| Appetite::of_model(model), Ok)?;
-    Ok(choose(&appetite, groups, room, chunks::bounds(asked, most, groups)))
+    Ok(choose(&appetite, groups, room, chunks::bounds(asked, most, groups, room.device)))
 }
 
 /// The largest chunk for which there is room, within `bounds`.
@@ -193,25 +193,26 @@ mod tests {
 
     fn chosen(groups: usize, budget: u64, asked: Chunk, most: Option<u64>) -> Foresight {
         let room = Room { device: Device::Cpu, host: Some(budget), on_device: None };
-        choose(&SMALL, groups, room, chunks::bounds(asked, most, groups))
+        choose(&SMALL, groups, room, chunks::bounds(asked, most, groups, Device::Cpu))
     }
 
     #[test]
     fn the_largest_chunk_that_fits_is_taken() {
         let auto = Chunk::default();
+        let many: Chunk = serde_json::from_str("64").unwrap();
         // 5000 + 1000 + 20·(100 + 2·12) = 8480 and a sixteenth to spare.
-        let seen = chosen(1000, 9046, auto, None);
+        let seen = chosen(1000, 9046, many, None);
         assert_eq!((seen.chunk, seen.predicted_peak, seen.margin, seen.fits), (20, 8480, 565, true));
-        assert_eq!(chosen(1000, 9045, auto, None).chunk, 19);
-        assert_eq!(chosen(1000, u64::MAX, auto, None).chunk, 32);
-        assert_eq!(chosen(1000, u64::MAX, auto, Some(16)).chunk, 16);
+        assert_eq!(chosen(1000, 9044, many, None).chunk, 19);
+        assert_eq!(chosen(1000, u64::MAX, auto, None).chunk, 16);
+        assert_eq!(chosen(1000, u64::MAX, auto, Some(8)).chunk, 8);
         assert_eq!(chosen(7, u64::MAX, auto, None).chunk, 7);
     }
 
     #[test]
     fn a_device_has_a_limit_of_its_own() {
         let room = Room { device: Device::Cuda(0), host: Some(9046), on_device: Some(2000) };
-        let seen = choose(&SMALL, 1000, room, chunks::bounds(Chunk::default(), None, 1000));
+        let seen = choose(&SMALL, 1000, room, chunks::bounds(Chunk::default(), None, 1000, Device::Cuda(0)));
         // 1000 + 8·100 of 2000 less a sixteenth; the host holds the buffers only.
         assert_eq!((seen.chunk, seen.predicted_peak, seen.fits), (8, 6500, true));
     }
@@ -228,6 +229,6 @@ mod tests {
     fn loading_counts_and_nothing_fits_into_too_little() {
         let seen = chosen(10, 6600, Chunk::default(), None);
         assert_eq!((seen.chunk, seen.predicted_peak, seen.fits), (0, 6500, false));
-        assert_eq!(chosen(10, 7000, Chunk::default(), None).chunk, 2);
+        assert_eq!(chosen(10, 7000, Chunk::default(), None).chunk, 4);
     }
 }

@@ -103,7 +103,7 @@ impl Stage for Infer {
         let key = key(&digests.model, runtime, job.device, job.threads);
 
         let room = room(cx);
-        let bounds = chunks::bounds(params.chunk, job.chunk, images);
+        let bounds = chunks::bounds(params.chunk, job.chunk, images, job.device);
         // A file that tells no shapes is refused by name when it is loaded.
         let known = Appetite::recall(&job.facts, &key);
         let guess = known.or_else(|| Appetite::of_model(model_path).ok());

@@ -39,7 +39,10 @@ pub(super) fn restore(checkpoint: &Checkpoint, network: &mut Network<f32>) -> Pr
     }
 }
 
-fn read(npz: &mut NpzReader, parameters: usize) -> Result<Option<(Vec<f32>, Progress<f32>)>, NpzError> {
+/// A network's parameters, and how far its training was then.
+type Left = (Vec<f32>, Progress<f32>);
+
+fn read(npz: &mut NpzReader, parameters: usize) -> Result<Option<Left>, NpzError> {
     let values = npz.vector("parameters", Some(parameters))?;
     let first = npz.vector("first_moment", Some(parameters))?;
     let second = npz.vector("second_moment", Some(parameters))?;
