@@ -178,6 +178,7 @@ fn a_limit_makes_chunks_smaller_and_all_at_once_fail_cleanly() {
 
     let all = run(&data, &model, json!("all"), &facts, Some(limit));
     assert_eq!(all.end["error"]["class"], "out_of_memory", "{}", all.end);
+    assert_eq!(all.chunk, 600, "told before it failed, so that it can be halved");
     let none = run(&data, &model, json!("auto"), &facts, Some(48 << 20));
     assert_eq!(none.end["error"]["class"], "out_of_memory", "{}", none.end);
     let message = none.end["error"]["message"].as_str().unwrap();
