@@ -178,6 +178,13 @@ fn a_limit_makes_chunks_smaller_and_all_at_once_fail_cleanly() {
 
     let all = run(&data, &model, json!("all"), &facts, Some(limit));
     assert_eq!(all.end["error"]["class"], "out_of_memory", "{}", all.end);
+    assert_eq!(all.chunk, 600, "told before it failed, so that it can be halved");
+    // Where the buffers fit and the session does not, it is tried, and the arena's limit ends it.
+    let tried = run(&data, &model, json!("all"), &facts, Some(300 << 20));
+    assert_eq!(tried.end["error"]["class"], "out_of_memory", "{}", tried.end);
+    let message = tried.end["error"]["message"].as_str().unwrap();
+    assert!(message.contains("on a batch of 600"), "{message}");
+    assert!(tried.end["peak_memory"].as_u64().unwrap() < 300 << 20, "{}", tried.end);
     let none = run(&data, &model, json!("auto"), &facts, Some(48 << 20));
     assert_eq!(none.end["error"]["class"], "out_of_memory", "{}", none.end);
     let message = none.end["error"]["message"].as_str().unwrap();

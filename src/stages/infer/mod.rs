@@ -107,7 +107,10 @@ impl Stage for Infer {
         // A file that tells no shapes is refused by name when it is loaded.
         let known = Appetite::recall(&job.facts, &key);
         let guess = known.or_else(|| Appetite::of_model(model_path).ok());
-        let limits = probe::limits(guess.as_ref(), images, room, bounds)?;
+        let limits = probe::limits(guess.as_ref(), images, room, bounds).inspect_err(|_| {
+            // Told even so: a later attempt is given less.
+            cx.chunk(bounds.most as u64, "groups", guess.map(|g| g.peak(bounds.most, images, job.device)));
+        })?;
         let start = Instant::now();
         let mut model = Model::load_within(runtime, model_path, job.threads, job.device, limits)?;
         cx.measure("model_load_s", start.elapsed().as_secs_f64());

@@ -27,7 +27,7 @@ pub(super) fn limits(
     let Some(guess) = guess else { return Ok(Limits { host: room.host, device: room.on_device }) };
     // With one at least: whether that fits is known better when the session is there.
     let chunk = choose(guess, groups, room, bounds).chunk.max(1);
-    let beside = guess.base.min(os::resident_memory().unwrap_or(guess.base)) + guess.buffers(chunk, groups);
+    let beside = guess.base.max(os::resident_memory().unwrap_or(0)) + guess.buffers(chunk, groups);
     if !bounds.shrinks && room.host.is_some_and(|limit| beside >= limit) {
         return Err(too_little(guess, groups, chunk, room));
     }
