@@ -97,8 +97,10 @@ fn killed_in_training_and_in_reconstruction_it_resumes_to_the_same_table() {
         let ran = env.ok(&["resume", "study.yaml", "--json"]);
         for line in states(&ran.stdout) {
             let (task, state) = line.rsplit_once(' ').unwrap();
+            // What was published just before the kill may be cached though the journal had no line of it yet.
             let finished = before["tasks"][task]["phase"] == "succeeded";
-            assert_eq!(state == "cached", finished, "{task} had finished: {finished}, now {state}");
+            assert!(state == "cached" || !finished, "{task} had finished, now {state}");
+            assert!(task != stage || !finished, "{task} was to be killed");
         }
         assert_eq!(env.read(&table), calm.read(&table), "killed in {stage}");
     }
