@@ -83,7 +83,7 @@ pub fn stream<T: Element>(
     Ok(header)
 }
 
-/// Header bytes as [`write`] writes them for arrays of that type (NumPy's name, such as `<c8`) and shape.
+/// Header bytes as [`write()`] writes them for arrays of that type (NumPy's name, such as `<c8`) and shape.
 pub fn header_bytes(descr: &str, shape: &[usize]) -> Vec<u8> {
     header::encode_as_arrays(descr, shape)
 }

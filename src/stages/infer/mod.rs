@@ -5,8 +5,8 @@
 //! not one bit of the result. (Chunking images before grouping would join images that are far apart.)
 //!
 //! Neither the scan nor the result is ever held: patterns are read and patches written as chunks pass through
-//! ([`stream`]), as large as memory allows ([`foresight`]), and what is finished outlives the process
-//! ([`checkpoint`]).
+//! (`stream`), as large as memory allows (`foresight`), and what is finished outlives the process
+//! (`checkpoint`).
 
 mod arena;
 mod checkpoint;
