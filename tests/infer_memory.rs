@@ -185,10 +185,11 @@ fn a_limit_makes_chunks_smaller_and_all_at_once_fail_cleanly() {
     let message = tried.end["error"]["message"].as_str().unwrap();
     assert!(message.contains("on a batch of 600"), "{message}");
     assert!(tried.end["peak_memory"].as_u64().unwrap() < 300 << 20, "{}", tried.end);
-    let none = run(&data, &model, json!("auto"), &facts, Some(48 << 20));
+    // Less than the runtime's own libraries take, wherever this runs.
+    let none = run(&data, &model, json!("auto"), &facts, Some(16 << 20));
     assert_eq!(none.end["error"]["class"], "out_of_memory", "{}", none.end);
     let message = none.end["error"]["message"].as_str().unwrap();
-    assert!(message.contains("needs") && message.contains("48 MiB"), "{message}");
+    assert!(message.contains("needs") && message.contains("16 MiB"), "{message}");
 
     // What `plan` says is what the stage does.
     let (_, value) = facts.first_key_value().unwrap();

@@ -19,6 +19,7 @@ const fn says(of: &'static str, fragments: &'static [&'static str]) -> Signature
 const SIGNATURES: &[Signature] = &[
     says("ONNX Runtime, CPU arena", &["Failed to allocate memory for requested buffer of size"]),
     says("ONNX Runtime, limited arena", &["Available memory of", "is smaller than requested bytes of"]),
+    says("ONNX Runtime, threads", &["pthread_create failed", "Cannot allocate memory"]),
     // ONNX Runtime without an arena, too.
     says("C++", &["std::bad_alloc"]),
     says("ONNX Runtime, CUDA", &["CUDA failure 2:"]),
@@ -90,6 +91,7 @@ mod tests {
             "ONNX Runtime, limited arena",
             "bfc_arena.cc:359 Available memory of 1048576 is smaller than requested bytes of 2097152",
         ),
+        ("ONNX Runtime, threads", "pthread_create failed, error code: 12 error msg: Cannot allocate memory"),
         ("C++", "running Relu node. Name:'r' Status Message: std::bad_alloc"),
         (
             "ONNX Runtime, CUDA",

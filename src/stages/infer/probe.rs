@@ -28,7 +28,10 @@ pub(super) fn limits(
     // With one at least: whether that fits is known better when the session is there.
     let chunk = choose(guess, groups, room, bounds).chunk.max(1);
     let beside = guess.base.max(os::resident_memory().unwrap_or(0)) + guess.buffers(chunk, groups);
-    if !bounds.shrinks && room.host.is_some_and(|limit| beside >= limit) {
+    // A model that took more than the limit while it was loaded will do so again.
+    let loading = if guess.measured { guess.loading } else { 0 };
+    let least = if bounds.shrinks { loading } else { beside.max(loading) };
+    if room.host.is_some_and(|limit| least >= limit) {
         return Err(too_little(guess, groups, chunk, room));
     }
     let host = room.host.map(|limit| limit.saturating_sub(beside).max(LEAST));
