@@ -4,6 +4,7 @@
 // Modules in the order of the data flow; `tests/architecture.rs` asserts who may import whom.
 pub mod diag;
 pub mod os;
+pub mod table;
 pub mod kind;
 pub mod study;
 pub mod plan;

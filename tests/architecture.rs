@@ -52,14 +52,14 @@ fn each(sources: &[Source], rule: impl Fn(&Source) -> Vec<arch::Violation>) {
 
 #[test]
 fn rule_1_study_imports_only_diag_and_kind() {
-    each(&library(), |s| rules::imports_only(s, "study", &["diag", "kind"]));
+    each(&library(), |s| rules::imports_only(s, "study", &["diag", "kind", "table"]));
 }
 
 #[test]
 fn rule_2_plan_is_pure() {
     let library = library();
     each(&library, |s| if s.room() == "plan" { rules::pure(s) } else { Vec::new() });
-    each(&library, |s| rules::imports_only(s, "plan", &["diag", "kind", "study"]));
+    each(&library, |s| rules::imports_only(s, "plan", &["diag", "kind", "study", "table"]));
 }
 
 #[test]

@@ -20,8 +20,8 @@ impl Deciding<'_> {
         let tasks = &self.plan.tasks;
         let mut known = Known::new(tasks.len());
         let mut outlook = vec![Outlook::NotSelected; tasks.len()];
-        let downstream = self.plan.downstream();
-        let mut missing: Vec<usize> = tasks.iter().map(|t| t.upstream().len()).collect();
+        let edges = self.plan.edges();
+        let mut missing = edges.missing();
         let mut wave: Vec<usize> = selected.iter().copied().filter(|i| missing[*i] == 0).collect();
         // A wave holds tasks whose producers are all cached; files to hash are gathered and hashed together
         // before their tasks come round again.
@@ -37,7 +37,7 @@ impl Deciding<'_> {
                         }
                         known.insert(index, finished);
                         outlook[index] = Outlook::Cached;
-                        for &after in &downstream[index] {
+                        for after in edges.downstream(index) {
                             missing[after] -= 1;
                             if missing[after] == 0 && selected.contains(&after) {
                                 next.push(after);
@@ -60,7 +60,7 @@ impl Deciding<'_> {
             if outlook[index] != Outlook::NotSelected {
                 continue;
             }
-            let on = tasks[index].upstream().into_iter().filter(|up| known.get(*up).is_none()).collect();
+            let on = edges.upstream(index).filter(|up| known.get(*up).is_none()).collect();
             outlook[index] = Outlook::AwaitsUpstream { on };
         }
         Ok(outlook)

@@ -113,9 +113,9 @@ fn state_name(state: TaskState) -> &'static str {
 
 /// Files of finished tasks that no other task of the plan uses, in plan order.
 fn last_files(loaded: &Loaded, summary: &Summary) -> Vec<PathBuf> {
-    let downstream = loaded.plan.downstream();
+    let edges = loaded.plan.edges();
     let last = loaded.plan.tasks.iter().enumerate().filter(|(index, _)| {
-        downstream[*index].is_empty() && summary.states[*index].is_some_and(TaskState::is_done)
+        edges.downstream(*index).len() == 0 && summary.states[*index].is_some_and(TaskState::is_done)
     });
     last.flat_map(|(_, task)| {
         let folder = loaded.layout.results().join(&task.folder);

@@ -26,7 +26,7 @@ use crate::cache::{
 use crate::diag::{FailureClass, StageError};
 use crate::events::{Event, Outcome, RunView};
 use crate::io::digest::Digest;
-use crate::plan::{Past, Plan, Task};
+use crate::plan::{Edges, Past, Plan, Task};
 
 /// How often it is told how long it will still take.
 const FORECAST_EVERY: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ pub(super) struct Dispatcher<'a, 'b> {
     states: Vec<TaskState>,
     /// Selected producers that are not done yet, per task.
     missing: Vec<usize>,
-    pub(super) downstream: Vec<Vec<usize>>,
+    pub(super) edges: Edges,
     undecided: VecDeque<usize>,
     /// Files being hashed, with the tasks that wait for each.
     hashing: BTreeMap<ToHash, Vec<usize>>,
@@ -105,7 +105,8 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         book: &'a mut Book<'b>,
     ) -> Result<Self, StoreError> {
         let (sender, inbox) = channel();
-        let missing: Vec<usize> = plan.tasks.iter().map(|t| t.upstream().len()).collect();
+        let edges = plan.edges();
+        let missing = edges.missing();
         let undecided = options.selected.iter().copied().filter(|i| missing[*i] == 0).collect();
         let path = plan.longest_paths(|task| history.past(&task.id).seconds);
         let resuming = plan.tasks.iter().filter(|task| task.resumes);
@@ -127,7 +128,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             sender,
             states: vec![TaskState::Waiting; plan.tasks.len()],
             missing,
-            downstream: plan.downstream(),
+            edges,
             undecided,
             hashing: BTreeMap::new(),
             unhashed: BTreeMap::new(),
@@ -234,7 +235,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let states = states.map(|(i, state)| selected.contains(&i).then_some(*state)).collect();
         let (run, runtime_missing) = (self.run.to_owned(), self.runtime_missing);
         // Giving back the memory of a hundred thousand entries takes its time, and nobody waits for it.
-        let memory = (self.store, self.history, self.known, self.downstream, self.queue);
+        let memory = (self.store, self.history, self.known, self.edges, self.queue);
         std::thread::spawn(move || drop(memory));
         // The rest is known to the caller.
         Ok(Summary { run, outcome, states, runtime_missing, seconds: 0.0, view: RunView::default() })
@@ -405,7 +406,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     /// Takes note of the outputs of a finished or cached task and looks at what waited for it.
     pub(super) fn done(&mut self, index: usize, finished: Finished) {
         self.known.insert(index, finished);
-        for &next in &self.downstream[index] {
+        for next in self.edges.downstream(index) {
             self.missing[next] -= 1;
             if self.missing[next] == 0
                 && self.options.selected.contains(&next)

@@ -143,7 +143,7 @@ impl Dispatcher<'_, '_> {
         let mut blocked = BTreeSet::new();
         let mut reached = vec![index];
         while let Some(from) = reached.pop() {
-            reached.extend(self.downstream[from].iter().filter(|next| blocked.insert(**next)));
+            reached.extend(self.edges.downstream(from).filter(|next| blocked.insert(*next)));
         }
         for next in blocked {
             if self.options.selected.contains(&next) && self.state(next) == TaskState::Waiting {

@@ -69,10 +69,11 @@ impl Plan {
     }
 
     fn paths(&self, durations: &[f64]) -> Vec<f64> {
+        let edges = self.edges();
         let mut paths = durations.to_vec();
         // The order is topological: from the back, every task is seen after all that wait for it.
         for index in (0..self.tasks.len()).rev() {
-            for up in self.tasks[index].upstream() {
+            for up in edges.upstream(index) {
                 paths[up] = paths[up].max(durations[up] + paths[index]);
             }
         }

@@ -1,14 +1,14 @@
 //! Axes × stages → tasks; references → edges.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dag::Dag;
-use super::{Labels, Plan, Source, Task};
+use super::{Edges, Inputs, Labels, Plan, Source, Task};
 use crate::diag::{Problem, Problems};
 use crate::kind::{Catalog, Kind};
-use crate::study::{Matcher, Point, Reference, Rescue, Resources, Retries, StageDecl, StageSettings, Study};
+use crate::study::{Found, Points, Rescue, Resources, Retries, StageDecl, Study};
 
 /// Expands a study into its plan.
 ///
@@ -22,14 +22,10 @@ pub fn expand(study: &Study, catalog: &Catalog) -> Result<Plan, Problems> {
 struct Expander<'a> {
     study: &'a Study,
     catalog: &'a Catalog,
-    /// Stage id → index of its first task; the others follow in the order of its points.
-    first: BTreeMap<&'a str, usize>,
-    /// Consumer → producer → filter → what was made for them.
-    matchers: BTreeMap<String, BTreeMap<String, BTreeMap<Filter, Matcher>>>,
-    /// What tasks have in common, by its text.
-    points: BTreeMap<String, Arc<Labels>>,
-    texts: Shared<str>,
-    files: Shared<Path>,
+    /// Index of the first task of each stage; the others follow in the order of its points.
+    first: Vec<usize>,
+    /// Labels of stages expanded so far: stages often go over the very same points.
+    labels: Vec<(Points<'a>, Vec<Arc<Labels>>)>,
 }
 
 /// What all tasks of a stage have in common.
@@ -61,132 +57,137 @@ impl<'a> Common<'a> {
     }
 }
 
-/// Equal values, kept once.
-struct Shared<T: ?Sized>(BTreeSet<Arc<T>>);
-
-impl<T: ?Sized + Ord> Shared<T> {
-    fn share<'b>(&mut self, value: &'b T) -> Arc<T>
-    where
-        Arc<T>: From<&'b T>,
-    {
-        if let Some(known) = self.0.get(value) {
-            return Arc::clone(known);
-        }
-        let new = Arc::from(value);
-        self.0.insert(Arc::clone(&new));
-        new
-    }
-}
-
-/// Axis → labels.
-type Filter = BTreeMap<String, Vec<String>>;
-
 impl<'a> Expander<'a> {
     fn new(study: &'a Study, catalog: &'a Catalog) -> Self {
-        let mut first = BTreeMap::new();
         let mut next = 0;
-        for stage in &study.stages {
-            first.insert(stage.id.as_str(), next);
-            next += study.each_point(stage).len();
-        }
-        let (texts, files) = (Shared(BTreeSet::new()), Shared(BTreeSet::new()));
-        Self { study, catalog, first, matchers: BTreeMap::new(), points: BTreeMap::new(), texts, files }
+        let first = study.stages.iter().map(|stage| {
+            let first = next;
+            next += study.points(stage).len();
+            first
+        });
+        Self { study, catalog, first: first.collect(), labels: Vec::new() }
     }
 
     fn tasks(&mut self) -> Vec<Task> {
-        let mut tasks = Vec::new();
+        let count = self.study.stages.iter().map(|stage| self.study.points(stage).len()).sum();
+        let mut tasks = Vec::with_capacity(count);
         for stage in &self.study.stages {
-            let Some(common) = Common::new(stage, self.catalog) else { continue };
-            let mut settings = self.study.settings(stage);
-            for point in self.study.each_point(stage) {
-                tasks.push(self.task(&common, &mut settings, &point));
+            if let Some(common) = Common::new(stage, self.catalog) {
+                self.stage(&common, &mut tasks);
             }
         }
         tasks
     }
 
-    fn task(&mut self, common: &Common<'a>, settings: &mut StageSettings<'a>, point: &Point) -> Task {
+    fn stage(&mut self, common: &Common<'a>, tasks: &mut Vec<Task>) {
         let stage = common.stage;
-        let settings = settings.at(point);
-        let inputs = settings.inputs.iter().map(|(slot, references)| {
-            let sources = references.iter().flat_map(|r| self.sources(stage, point, r)).collect();
-            (self.texts.share(slot), sources)
-        });
-        let inputs = inputs.collect();
-        let label = point.to_string();
-        let id = if label.is_empty() { stage.id.clone() } else { format!("{}@{label}", stage.id) };
-        let labels = || Arc::new(point.0.iter().cloned().collect());
-        Task {
-            id: id.into(),
-            stage: Arc::clone(&common.id),
-            phase: stage.phase,
-            kind: Arc::clone(&common.name),
-            kind_version: common.kind.version,
-            folder: PathBuf::from(&stage.id).join(&label),
-            point: match self.points.get(&label) {
-                Some(known) => Arc::clone(known),
-                None => Arc::clone(self.points.entry(label).or_insert_with(labels)),
-            },
-            params: settings.params,
-            tuning: settings.tuning,
-            seed: common.kind.seeded.then_some(self.study.seed),
-            inputs,
-            outputs: Arc::clone(&common.outputs),
-            env: Arc::clone(&common.env),
-            needs_runtime: common.kind.needs_runtime,
-            resources: Arc::clone(&common.resources),
-            retries: Arc::clone(&common.retries),
-            rescue: common.rescue.clone(),
-            resumes: common.kind.resumes,
-            priority: stage.priority,
+        let points = self.study.points(stage);
+        let labels = self.labels(&points);
+        let pairs = pairs(&points);
+        let mut fanout = self.study.fanout(stage);
+        // Slots in the order of their names, in which the plan has them.
+        let mut slots: Vec<(usize, Arc<str>)> = fanout.slots().map(Arc::from).enumerate().collect();
+        slots.sort_by(|a, b| a.1.cmp(&b.1));
+        let names: Arc<[Arc<str>]> = slots.iter().map(|(_, name)| Arc::clone(name)).collect();
+        let mut sources = Vec::new();
+        let mut ends = Vec::with_capacity(slots.len());
+        for (point, row) in points.rows().enumerate() {
+            ends.clear();
+            for (slot, _) in &slots {
+                fanout.each_source(*slot, point, |found| match found {
+                    Found::File(path) => sources.push(Source::File { path: Arc::clone(path) }),
+                    Found::Output { stage, output, points } => {
+                        let first = self.first[stage];
+                        let source = |i: &usize| Source::Task { task: first + i, output: Arc::clone(output) };
+                        sources.extend(points.iter().map(source));
+                    }
+                });
+                ends.push(sources.len());
+            }
+            let settings = fanout.settings(point);
+            let (id, folder) = names_of(&stage.id, &pairs, row);
+            tasks.push(Task {
+                id,
+                stage: Arc::clone(&common.id),
+                phase: stage.phase,
+                kind: Arc::clone(&common.name),
+                kind_version: common.kind.version,
+                folder,
+                point: Arc::clone(&labels[point]),
+                params: Arc::clone(&settings.params),
+                tuning: Arc::clone(&settings.tuning),
+                seed: common.kind.seeded.then_some(self.study.seed),
+                inputs: Inputs::new(Arc::clone(&names), &ends, sources.drain(..)),
+                outputs: Arc::clone(&common.outputs),
+                env: Arc::clone(&common.env),
+                needs_runtime: common.kind.needs_runtime,
+                resources: Arc::clone(&common.resources),
+                retries: Arc::clone(&common.retries),
+                rescue: common.rescue.clone(),
+                resumes: common.kind.resumes,
+                priority: stage.priority,
+            });
         }
     }
 
-    fn sources(&mut self, consumer: &StageDecl, point: &Point, reference: &Reference) -> Vec<Source> {
-        match reference {
-            Reference::File { path, .. } => vec![Source::File { path: self.files.share(path) }],
-            Reference::Stage { stage, output, filter, at: _ } => {
-                let output = self.texts.share(output);
-                let producers = self.producers(consumer, point, stage, filter).into_iter();
-                producers.map(|task| Source::Task { task, output: Arc::clone(&output) }).collect()
-            }
+    /// The labels of every point.
+    fn labels(&mut self, points: &Points<'a>) -> Vec<Arc<Labels>> {
+        if let Some((_, labels)) = self.labels.iter().find(|(known, _)| known.same(points)) {
+            return labels.clone();
         }
+        let mut axes: Vec<usize> = (0..points.axes().len()).collect();
+        axes.sort_by_key(|axis| &points.axes()[*axis].name);
+        let texts: Vec<(Arc<str>, Vec<Arc<str>>)> = points
+            .axes()
+            .iter()
+            .map(|axis| {
+                let labels = axis.points.iter().map(|point| point.label.as_str().into());
+                (axis.name.as_str().into(), labels.collect())
+            })
+            .collect();
+        let pair = |row: &[u32], axis: usize| {
+            let (name, labels) = &texts[axis];
+            (Arc::clone(name), Arc::clone(&labels[row[axis] as usize]))
+        };
+        let labels = |row: &[u32]| Arc::new(Labels::sorted(axes.iter().map(|axis| pair(row, *axis))));
+        let made: Vec<Arc<Labels>> = points.rows().map(labels).collect();
+        self.labels.push((points.clone(), made.clone()));
+        made
     }
+}
 
-    fn producers(
-        &mut self,
-        consumer: &StageDecl,
-        point: &Point,
-        stage: &str,
-        filter: &BTreeMap<String, Vec<String>>,
-    ) -> Vec<usize> {
-        let (Some(producer), Some(&first)) = (self.study.stage(stage), self.first.get(stage)) else {
-            return Vec::new();
-        };
-        // Mostly it is there, and finding it takes no copies.
-        let by_filter = match self.matchers.get_mut(&*consumer.id).and_then(|m| m.get_mut(stage)) {
-            Some(by_filter) => by_filter,
-            None => {
-                let of_consumer = self.matchers.entry(consumer.id.clone()).or_default();
-                of_consumer.entry(stage.to_owned()).or_default()
-            }
-        };
-        let matcher = match by_filter.get(filter) {
-            Some(matcher) => matcher,
-            None => {
-                let made = self.study.matcher(consumer, producer, filter);
-                by_filter.entry(filter.clone()).or_insert(made)
-            }
-        };
-        matcher.producers(point).iter().map(|i| first + i).collect()
+/// `axis=label` for every value of every axis.
+fn pairs(points: &Points<'_>) -> Vec<Vec<String>> {
+    let axes = points.axes().iter();
+    axes.map(|axis| axis.points.iter().map(|point| format!("{}={}", axis.name, point.label)).collect())
+        .collect()
+}
+
+/// `stage@axis=label,…`, and the same as a folder; the stage alone when it has no axes.
+fn names_of(stage: &str, pairs: &[Vec<String>], row: &[u32]) -> (Box<str>, PathBuf) {
+    let parts = || pairs.iter().zip(row).map(|(of_axis, i)| of_axis[*i as usize].as_str());
+    let length = stage.len() + parts().map(|part| part.len() + 1).sum::<usize>();
+    let mut id = String::with_capacity(length);
+    id.push_str(stage);
+    for (i, part) in parts().enumerate() {
+        id.push(if i == 0 { '@' } else { ',' });
+        id.push_str(part);
     }
+    let mut folder = String::with_capacity(length.max(stage.len() + 1));
+    folder.push_str(stage);
+    folder.push('/');
+    folder.push_str(id.get(stage.len() + 1..).unwrap_or(""));
+    (id.into(), folder.into())
 }
 
 /// Puts tasks into plan order and renumbers their edges.
 fn order(study: &Study, tasks: Vec<Task>) -> Result<Plan, Problems> {
-    let edges =
-        tasks.iter().enumerate().flat_map(|(to, t)| t.upstream().into_iter().map(move |from| (from, to)));
-    let order = Dag::new(tasks.len(), edges).order().map_err(|cycle| {
+    let edges = Edges::of(&tasks);
+    if edges.all_forward() {
+        // Mostly so: taking the first that could come next then takes them as they were made.
+        return Ok(Plan { study: study.name.clone(), base: study.dir.clone(), tasks });
+    }
+    let order = Dag::new(tasks.len(), edges.pairs()).order().map_err(|cycle| {
         let ids: BTreeSet<&str> = cycle.iter().map(|i| &*tasks[*i].id).collect();
         let path = ids.into_iter().collect::<Vec<_>>().join(" → ");
         Problems(vec![Problem::new(format!("these tasks wait for each other: {path}"))])
@@ -195,13 +196,9 @@ fn order(study: &Study, tasks: Vec<Task>) -> Result<Plan, Problems> {
     for (new, old) in order.iter().enumerate() {
         place[*old] = new;
     }
-    // Mostly they are in order as they were made, and a hundred thousand of them are better not copied.
-    let mut ordered = tasks;
-    if order.iter().enumerate().any(|(new, old)| new != *old) {
-        let mut slots: Vec<Option<Task>> = ordered.into_iter().map(Some).collect();
-        ordered = order.iter().filter_map(|old| slots[*old].take()).collect();
-    }
-    for source in ordered.iter_mut().flat_map(|t| t.inputs.0.iter_mut().flat_map(|(_, sources)| sources)) {
+    let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
+    let mut ordered: Vec<Task> = order.iter().filter_map(|old| slots[*old].take()).collect();
+    for source in ordered.iter_mut().flat_map(|t| t.inputs.sources_mut()) {
         if let Source::Task { task, .. } = source {
             *task = place[*task];
         }

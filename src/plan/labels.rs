@@ -16,6 +16,11 @@ impl Labels {
         self.0.iter().map(|(axis, label)| (&**axis, &**label))
     }
 
+    /// Of pairs that are sorted by axis.
+    pub(super) fn sorted(pairs: impl Iterator<Item = (Arc<str>, Arc<str>)>) -> Self {
+        Self(pairs.collect())
+    }
+
     /// The label on an axis.
     pub fn get(&self, axis: &str) -> Option<&str> {
         self.iter().find(|(name, _)| *name == axis).map(|(_, label)| label)

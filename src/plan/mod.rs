@@ -1,6 +1,7 @@
 //! Study → DAG → plan. Pure: no clock, no environment, no file; the same study gives the same bytes.
 
 mod dag;
+mod edges;
 mod estimate;
 mod expand;
 mod labels;
@@ -9,6 +10,7 @@ mod render;
 mod select;
 mod task;
 
+pub use edges::Edges;
 pub use estimate::{Estimate, Past};
 pub use expand::expand;
 pub use labels::Labels;

@@ -158,9 +158,10 @@ fn from_on(plan: &Plan, name: &str) -> Result<BTreeSet<usize>, SelectError> {
     if let Some(phase) = Phase::from_name(name) {
         return Ok((0..plan.tasks.len()).filter(|i| plan.tasks[*i].phase >= phase).collect());
     }
+    let edges = plan.edges();
     let mut found = stage(plan, name)?;
     for index in 0..plan.tasks.len() {
-        if plan.tasks[index].upstream().iter().any(|up| found.contains(up)) {
+        if edges.upstream(index).any(|up| found.contains(&up)) {
             found.insert(index);
         }
     }

@@ -32,18 +32,43 @@ pub enum Source {
 }
 
 /// Slot → sources, in a fixed order; slots are sorted by name.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Inputs(pub(super) Vec<(Arc<str>, Vec<Source>)>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inputs {
+    /// Names of the slots, which all tasks of a stage share.
+    names: Arc<[Arc<str>]>,
+    /// Where the sources of each slot end; `None` where each has exactly one.
+    ends: Option<Box<[usize]>>,
+    sources: Box<[Source]>,
+}
 
 impl Inputs {
+    /// `names` are sorted; `ends` tells for each where its sources end.
+    pub(super) fn new(names: Arc<[Arc<str>]>, ends: &[usize], sources: impl Iterator<Item = Source>) -> Self {
+        let plain = ends.iter().enumerate().all(|(slot, end)| *end == slot + 1);
+        Self { names, ends: (!plain).then(|| ends.into()), sources: sources.collect() }
+    }
+
     /// Slots with their sources.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Source])> {
-        self.0.iter().map(|(slot, sources)| (&**slot, sources.as_slice()))
+        let end = |slot: usize| self.ends.as_ref().map_or(slot + 1, |ends| ends[slot]);
+        let start = move |slot: usize| slot.checked_sub(1).map_or(0, end);
+        let sources = move |slot: usize| &self.sources[start(slot)..end(slot)];
+        self.names.iter().enumerate().map(move |(slot, name)| (&**name, sources(slot)))
     }
 
     /// All sources, slot by slot.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter().flat_map(|(_, sources)| sources)
+        self.sources.iter()
+    }
+
+    pub(super) fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.sources.iter_mut()
+    }
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self::from_iter([])
     }
 }
 
@@ -51,7 +76,16 @@ impl FromIterator<(Arc<str>, Vec<Source>)> for Inputs {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Vec<Source>)>>(slots: I) -> Self {
         let mut slots: Vec<_> = slots.into_iter().collect();
         slots.sort_by(|a, b| a.0.cmp(&b.0));
-        Self(slots)
+        let mut end = 0;
+        let ends: Vec<usize> = slots
+            .iter()
+            .map(|(_, sources)| {
+                end += sources.len();
+                end
+            })
+            .collect();
+        let names = slots.iter().map(|(name, _)| Arc::clone(name)).collect();
+        Self::new(names, &ends, slots.into_iter().flat_map(|(_, sources)| sources))
     }
 }
 
@@ -113,23 +147,6 @@ fn is_zero(priority: &i32) -> bool {
     *priority == 0
 }
 
-impl Task {
-    /// Indices of the tasks it waits for, ascending, each once.
-    pub fn upstream(&self) -> Vec<usize> {
-        let mut upstream: Vec<usize> = self
-            .inputs
-            .sources()
-            .filter_map(|source| match source {
-                Source::Task { task, .. } => Some(*task),
-                Source::File { .. } => None,
-            })
-            .collect();
-        upstream.sort_unstable();
-        upstream.dedup();
-        upstream
-    }
-}
-
 /// All tasks of a study in the order in which one worker would run them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -143,17 +160,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For every task, the tasks that wait for it, ascending.
-    pub fn downstream(&self) -> Vec<Vec<usize>> {
-        let mut downstream = vec![Vec::new(); self.tasks.len()];
-        for (index, task) in self.tasks.iter().enumerate() {
-            for up in task.upstream() {
-                downstream[up].push(index);
-            }
-        }
-        downstream
-    }
-
     /// The index of a task by its id.
     pub fn find(&self, id: &str) -> Option<usize> {
         self.tasks.iter().position(|t| &*t.id == id)
@@ -164,11 +170,12 @@ impl Plan {
         if targets.len() == self.tasks.len() {
             return targets.clone();
         }
+        let edges = self.edges();
         let mut needed = targets.clone();
         // The order is topological, so one pass from the back sees every consumer before its producers.
         for index in (0..self.tasks.len()).rev() {
             if needed.contains(&index) {
-                needed.extend(self.tasks[index].upstream());
+                needed.extend(edges.upstream(index));
             }
         }
         needed

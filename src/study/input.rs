@@ -56,11 +56,6 @@ impl Input {
         let sources = items.iter().filter_map(|item| Source::read(item, problems)).collect();
         Self { slot: slot.text.clone(), at: slot.at.clone(), sources }
     }
-
-    /// The references at one point.
-    pub(super) fn resolve(&self, scope: &Scope<'_>) -> Vec<Reference> {
-        self.sources.iter().map(|source| source.resolve(scope)).collect()
-    }
 }
 
 const EXPECTED: &str = "`STAGE.OUTPUT`, `{from: STAGE.OUTPUT, where: {AXIS: VALUE}}` or `{file: PATH}`";
@@ -122,12 +117,9 @@ impl Source {
                     stage: stage.to_owned(),
                     output: output.to_owned(),
                     filter: resolve_filter(filter, scope),
-                    at: self.at.clone(),
                 }
             }
-            Origin::File { path } => {
-                Reference::File { path: PathBuf::from(scope.text(path)), at: self.at.clone() }
-            }
+            Origin::File { path } => Reference::File { path: PathBuf::from(scope.text(path)) },
         }
     }
 }

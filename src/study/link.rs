@@ -2,7 +2,6 @@
 //! every point?
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::axes::Axes;
@@ -10,13 +9,14 @@ use super::fields::{self, near};
 use super::files;
 use super::graph::{self, Edges};
 use super::input::{Input, Origin, Source};
-use super::matching::{Matcher, Matchers};
+use super::matching::{self, Matcher, Matchers, select};
 use super::model::{Axis, Reference};
 use super::node::{Key, shorten};
 use super::stage::StageDraft;
 use super::template::Scope;
 use crate::diag::{Problem, Problems};
 use crate::kind::{Arity, Slot};
+use crate::table::Table;
 
 /// Checks the references of all stages.
 pub(super) fn check(stages: &[StageDraft<'_>], axes: &Axes, seed: u64, dir: &Path, problems: &mut Problems) {
@@ -67,7 +67,7 @@ pub(super) enum Lead {
 /// where it leads.
 pub(super) struct Resolved {
     columns: Vec<usize>,
-    pub(super) leads: BTreeMap<Vec<u32>, Lead>,
+    pub(super) leads: Table<matching::Key, Lead>,
 }
 
 impl Resolved {
@@ -75,8 +75,7 @@ impl Resolved {
         if self.columns.is_empty() {
             return self.leads.values().next();
         }
-        let key: Vec<u32> = self.columns.iter().map(|column| row[*column]).collect();
-        self.leads.get(&key)
+        self.leads.get(&select(row, &self.columns))
     }
 }
 
@@ -133,15 +132,15 @@ impl<'a, 'c> Link<'a, 'c> {
             .collect();
         columns.sort_unstable();
         columns.dedup();
-        let mut resolved = Resolved { columns, leads: BTreeMap::new() };
+        let mut resolved = Resolved { columns, leads: Table::default() };
         if source.axes().is_empty() {
             let lead = self.follow(consumer, source, &[]);
-            resolved.leads.insert(Vec::new(), lead);
+            resolved.leads.insert(matching::Key::new(), lead);
         } else if stage.sound {
             for row in stage.decl.tuples.iter() {
-                let key = resolved.columns.iter().map(|column| row[*column]).collect();
-                if let Entry::Vacant(entry) = resolved.leads.entry(key) {
-                    entry.insert(self.follow(consumer, source, row));
+                let key = select(row, &resolved.columns);
+                if !resolved.leads.contains_key(&key) {
+                    resolved.leads.insert(key, self.follow(consumer, source, row));
                 }
             }
         }
@@ -158,8 +157,8 @@ impl<'a, 'c> Link<'a, 'c> {
             .collect();
         let scope = Scope { values, seed: self.seed };
         match source.resolve(&scope) {
-            Reference::File { path, .. } => self.file(&path.to_string_lossy(), source),
-            Reference::Stage { stage, output, filter, .. } => {
+            Reference::File { path } => self.file(&path.to_string_lossy(), source),
+            Reference::Stage { stage, output, filter } => {
                 let Some(&producer) = self.by_id.get(stage.as_str()) else {
                     self.unknown_stage(&stage, &output, source);
                     return Lead::Unknown;

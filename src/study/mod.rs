@@ -8,6 +8,7 @@
 mod axes;
 mod coverage;
 mod definitions;
+mod fanout;
 mod fields;
 mod files;
 mod graph;
@@ -29,7 +30,6 @@ mod resources;
 mod retries;
 mod scalar;
 mod schema;
-mod settings;
 mod shape;
 mod space;
 mod stage;
@@ -39,13 +39,10 @@ mod validate;
 mod wording;
 mod yaml;
 
-pub use matching::{Matcher, Matchers};
-pub use model::{
-    Axis, AxisPoint, DeviceKind, Phase, Point, Reference, Resources, Settings, StageDecl, Study,
-};
+pub use fanout::{Fanout, Found, Settings};
+pub use model::{Axis, AxisPoint, DeviceKind, Phase, Points, Resources, StageDecl, Study};
 pub use quantity::{size_in_bytes as size, time_in_seconds as time};
 pub use read::{LoadError, load, parse};
 pub use rescue::{Grow, Halve, Rescue};
 pub use retries::{Retries, Retry};
 pub use schema::schema;
-pub use settings::StageSettings;

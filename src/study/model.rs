@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::coverage;
 use super::input::Input;
 use super::node::Content;
 use super::params::Params;
@@ -61,29 +62,44 @@ pub struct AxisPoint {
     pub(super) content: Content,
 }
 
-/// A combination of axis values, in the study's axis order: the part of the study's space that a
-/// stage fans out over. Empty for a stage that runs once.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Point(
-    /// (axis, label) pairs.
-    pub Vec<(Arc<str>, Arc<str>)>,
-);
-
-impl Point {
-    /// The label on an axis.
-    pub fn get(&self, axis: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| **name == *axis).map(|(_, label)| &**label)
-    }
+/// The points of a stage: combinations of axis values, sorted. One point, without values, for a stage that
+/// runs once.
+#[derive(Debug, Clone)]
+pub struct Points<'a> {
+    axes: Vec<&'a Axis>,
+    tuples: &'a Tuples,
 }
 
-impl fmt::Display for Point {
-    /// `dose=1e3,view=dense`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, (axis, label)) in self.0.iter().enumerate() {
-            let comma = if i == 0 { "" } else { "," };
-            write!(f, "{comma}{axis}={label}")?;
-        }
-        Ok(())
+impl<'a> Points<'a> {
+    /// The axes, in the study's order.
+    pub fn axes(&self) -> &[&'a Axis] {
+        &self.axes
+    }
+
+    /// Positions on the axes, point by point.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &'a [u32]> {
+        self.tuples.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tuples.len()
+    }
+
+    /// Whether `only` or `exclude` leave none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `dose=1e3,view=dense` for every point.
+    pub fn labels(&self) -> impl Iterator<Item = String> {
+        self.rows().map(|row| coverage::point(&self.axes, row))
+    }
+
+    /// Whether the points of another stage are the very same.
+    pub fn same(&self, other: &Self) -> bool {
+        let names = |points: &Self| points.axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>();
+        names(self) == names(other) && self.tuples == other.tuples
     }
 }
 
@@ -206,22 +222,10 @@ impl Default for Resources {
     }
 }
 
-/// What a stage is given at one point.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Parameters that enter the fingerprint: a mapping with sorted keys and normalised numbers,
-    /// as written (the stage fills in defaults).
-    pub params: Arc<Value>,
-    /// The kind's tuning parameters, which cannot change the result.
-    pub tuning: Arc<Value>,
-    /// Slot → references, in the order of the file.
-    pub inputs: BTreeMap<String, Vec<Reference>>,
-}
-
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
-    /// An output of another stage. Which of its points: see [`Matchers`](super::Matchers).
+pub(super) enum Reference {
+    /// An output of another stage. Which of its points: see `matching`.
     Stage {
         /// The producer.
         stage: String,
@@ -229,15 +233,11 @@ pub enum Reference {
         output: String,
         /// Axis → labels that `where` allows, which replaces matching on that axis.
         filter: BTreeMap<String, Vec<String>>,
-        /// Where it is written.
-        at: Location,
     },
     /// A file.
     File {
         /// As written: absolute, or relative to the study file's folder.
         path: PathBuf,
-        /// Where it is written.
-        at: Location,
     },
 }
 
@@ -249,26 +249,8 @@ impl Study {
 
     /// The points of a stage: the distinct projections of the study's space on the axes it goes
     /// over, less those that `only` leaves out; sorted by position on the axes.
-    pub fn points(&self, stage: &StageDecl) -> Vec<Point> {
-        self.each_point(stage).collect()
-    }
-
-    /// The same, one by one.
-    pub fn each_point<'a>(&self, stage: &'a StageDecl) -> impl ExactSizeIterator<Item = Point> + use<'a> {
-        let axes: Vec<(Arc<str>, Vec<Arc<str>>)> = self
-            .axes_of(stage)
-            .into_iter()
-            .map(|axis| {
-                let labels = axis.points.iter().map(|point| point.label.as_str().into());
-                (axis.name.as_str().into(), labels.collect())
-            })
-            .collect();
-        stage.tuples.iter().map(move |tuple| {
-            let pair = |((axis, labels), &i): (&(Arc<str>, Vec<Arc<str>>), &u32)| {
-                Some((Arc::clone(axis), Arc::clone(labels.get(i as usize)?)))
-            };
-            Point(axes.iter().zip(tuple).filter_map(pair).collect())
-        })
+    pub fn points<'a>(&'a self, stage: &'a StageDecl) -> Points<'a> {
+        Points { axes: self.axes_of(stage), tuples: &stage.tuples }
     }
 
     /// The axes a stage goes over, in the study's order.

@@ -81,17 +81,20 @@ impl Space {
     ) -> Result<Tuples, TooMuch> {
         let rows = Tuples { width: axes.len(), ..Tuples::default() };
         let others = (0..self.sizes.len()).filter(|a| !axes.contains(a)).collect();
+        let allowed: Vec<Vec<u32>> = (0..self.sizes.len()).map(|axis| self.allowed(axis, only)).collect();
         let mut walk = Walk {
             space: self,
             axes,
             others,
             only,
+            allowed: &allowed,
             row: Vec::with_capacity(axes.len()),
             rows,
             steps: 0,
             known: BTreeMap::new(),
         };
-        walk.product((0..self.exclude.len()).collect())?;
+        let all: Vec<usize> = (0..self.exclude.len()).collect();
+        walk.product(&all)?;
         if self.include.is_empty() {
             return Ok(walk.rows);
         }
@@ -99,6 +102,14 @@ impl Space {
             walk.add(pattern)?;
         }
         Ok(walk.rows.normalise())
+    }
+
+    fn allowed(&self, axis: usize, only: &BTreeMap<usize, Vec<u32>>) -> Vec<u32> {
+        let size = self.sizes[axis];
+        match only.get(&axis) {
+            Some(values) => values.iter().copied().filter(|v| *v < size).collect(),
+            None => (0..size).collect(),
+        }
     }
 }
 
@@ -108,6 +119,8 @@ struct Walk<'a> {
     axes: &'a [usize],
     others: Vec<usize>,
     only: &'a BTreeMap<usize, Vec<u32>>,
+    /// The values of each axis that `only` leaves.
+    allowed: &'a [Vec<u32>],
     row: Vec<u32>,
     rows: Tuples,
     steps: usize,
@@ -129,20 +142,20 @@ impl Walk<'_> {
         if self.steps > MAX_STEPS { Err(TooMuch::Exclusions) } else { Ok(()) }
     }
 
-    fn allowed(&self, axis: usize) -> Vec<u32> {
-        let size = self.space.sizes[axis];
-        match self.only.get(&axis) {
-            Some(values) => values.iter().copied().filter(|v| *v < size).collect(),
-            None => (0..size).collect(),
-        }
-    }
-
     /// Extends the row over the next axis; `live` are the exclusions it still agrees with.
-    fn product(&mut self, live: Vec<usize>) -> Result<(), TooMuch> {
+    fn product(&mut self, live: &[usize]) -> Result<(), TooMuch> {
         let Some(&axis) = self.axes.get(self.row.len()) else {
             return if self.leaves_open(live)? { self.keep() } else { Ok(()) };
         };
-        let space = self.space;
+        let (space, allowed) = (self.space, self.allowed);
+        if live.iter().all(|e| space.exclude[*e][axis].is_none()) {
+            for &value in &allowed[axis] {
+                self.row.push(value);
+                self.product(live)?;
+                self.row.pop();
+            }
+            return Ok(());
+        }
         let (free, bound): (Vec<usize>, Vec<usize>) =
             live.iter().partition(|e| space.exclude[**e][axis].is_none());
         let mut by_value: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
@@ -151,27 +164,28 @@ impl Walk<'_> {
                 by_value.entry(*v).or_default().push(e);
             }
         }
-        for value in self.allowed(axis) {
-            let mut next = free.clone();
+        let mut next = Vec::new();
+        for &value in &allowed[axis] {
+            next.clone_from(&free);
             next.extend(by_value.get(&value).into_iter().flatten());
             next.sort_unstable();
             self.row.push(value);
-            self.product(next)?;
+            self.product(&next)?;
             self.row.pop();
         }
         Ok(())
     }
 
     /// Whether some combination of the axes left out escapes all of these exclusions.
-    fn leaves_open(&mut self, live: Vec<usize>) -> Result<bool, TooMuch> {
+    fn leaves_open(&mut self, live: &[usize]) -> Result<bool, TooMuch> {
         if live.is_empty() {
             return Ok(true);
         }
-        if let Some(&known) = self.known.get(&live) {
+        if let Some(&known) = self.known.get(live) {
             return Ok(known);
         }
-        let answer = self.search(&live, 0)?;
-        self.known.insert(live, answer);
+        let answer = self.search(live, 0)?;
+        self.known.insert(live.to_vec(), answer);
         Ok(answer)
     }
 
@@ -218,7 +232,7 @@ impl Walk<'_> {
             return self.keep();
         };
         let values = match (&pattern[axis], self.only.get(&axis)) {
-            (None, _) => self.allowed(axis),
+            (None, _) => self.allowed[axis].clone(),
             (Some(values), None) => values.clone(),
             (Some(values), Some(only)) => {
                 values.iter().copied().filter(|v| only.binary_search(v).is_ok()).collect()

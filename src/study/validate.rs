@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::axes::Axes;
 use super::coverage::point;
+use super::matching::{Key, select};
 use super::model::Axis;
 use super::shape::bound_integers;
 use super::stage::StageDraft;
@@ -69,12 +70,11 @@ impl Stage<'_, '_> {
         let columns: Vec<usize> =
             (0..self.axes.len()).filter(|i| relevant.contains(self.axes[*i].name.as_str())).collect();
         let rows = self.stage.decl.tuples.iter();
-        let mut variants: BTreeSet<Vec<u32>> =
-            rows.map(|row| columns.iter().map(|column| row[*column]).collect()).collect();
-        if relevant.is_empty() {
+        let variants: BTreeSet<Key> = match relevant.is_empty() {
             // The same at every point, and worth checking even when there is none.
-            variants.insert(Vec::new());
-        }
+            true => [Key::new()].into(),
+            false => rows.map(|row| select(row, &columns)).collect(),
+        };
         let axes: Vec<&Axis> = columns.iter().map(|column| self.axes[*column]).collect();
         let mut found: Vec<(Problem, usize, String)> = Vec::new();
         let (mut wrong, mut told) = (0, 0);

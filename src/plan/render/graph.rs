@@ -50,8 +50,9 @@ pub(super) fn dot(plan: &Plan, outlook: &[Outlook]) -> String {
         }
         out.push_str("  }\n");
     }
-    for (index, task) in plan.tasks.iter().enumerate() {
-        for up in task.upstream() {
+    let edges = plan.edges();
+    for index in 0..plan.tasks.len() {
+        for up in edges.upstream(index) {
             let _ = writeln!(out, "  t{up} -> t{index};");
         }
     }
@@ -68,8 +69,9 @@ pub(super) fn mermaid(plan: &Plan, outlook: &[Outlook]) -> String {
         }
         out.push_str("  end\n");
     }
-    for (index, task) in plan.tasks.iter().enumerate() {
-        for up in task.upstream() {
+    let edges = plan.edges();
+    for index in 0..plan.tasks.len() {
+        for up in edges.upstream(index) {
             let _ = writeln!(out, "  t{up} --> t{index}");
         }
     }

@@ -67,6 +67,7 @@ fn json(plan: &Plan, outlook: &[Outlook], times: &Times) -> String {
         estimate: Option<Estimate>,
         tasks: Vec<Line<'a>>,
     }
+    let edges = plan.edges();
     let tasks = plan
         .tasks
         .iter()
@@ -74,7 +75,7 @@ fn json(plan: &Plan, outlook: &[Outlook], times: &Times) -> String {
         .enumerate()
         .map(|(index, (task, outlook))| {
             let ids = |tasks: &[usize]| tasks.iter().map(|up| &*plan.tasks[*up].id).collect();
-            let waits_for = ids(&task.upstream());
+            let waits_for = ids(&edges.upstream(index).collect::<Vec<_>>());
             let outlook = match outlook {
                 Outlook::Cached => View::Cached,
                 Outlook::Run { why } => View::Run { why },
