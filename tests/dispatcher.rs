@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use phasegraph::cache::{Layout, Memory, Surroundings};
+use phasegraph::cache::{History, Layout, Memory, Store, Surroundings};
 use phasegraph::diag::{FailureClass, StageError};
 use phasegraph::events::{Event, GpuProcess, GpuRoom, Listener, Outcome, Record, RunView};
 use phasegraph::exec::{
@@ -131,7 +131,11 @@ impl Trial {
             &self.plan,
             &layout,
             &options,
-            Memory::load(&layout, false).unwrap(),
+            Memory {
+                store: Store::open(layout.store(), false).unwrap(),
+                history: History::load(&layout.history()).unwrap(),
+                lock: None,
+            },
             &mut heard,
             started,
         )

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{
     Change, Contents, FINGERPRINT_VERSION, Fingerprint, Finished, History, InputDigest, Known, Layout,
-    Presence, Store, StoreError, changes,
+    Presence, Results, Store, StoreError, changes,
 };
 use crate::io::digest::Digest;
 use crate::plan::{Labels, Plan, Source};
@@ -133,7 +133,12 @@ impl<'a> Deciding<'a> {
         forced: &BTreeSet<usize>,
     ) -> Vec<Result<Decision, StoreError>> {
         let files = self.look_at_files(tasks, store);
-        let decide = |index: &usize| self.decide(*index, known, store, &files, forced.contains(index));
+        let results = match Results::open(self.layout.results()) {
+            Ok(results) => results,
+            Err(error) => return tasks.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let seen = Seen { known, store, results, files };
+        let decide = |index: &usize| self.decide(*index, &seen, forced.contains(index));
         match tasks.len() {
             0..FEW => tasks.iter().map(decide).collect(),
             _ => tasks.par_iter().with_min_len(FEW / 2).map(decide).collect(),
@@ -152,19 +157,13 @@ impl<'a> Deciding<'a> {
         looked
     }
 
-    fn decide(
-        &self,
-        index: usize,
-        known: &Known,
-        store: &Store,
-        looked: &Looked<'_>,
-        force: bool,
-    ) -> Result<Decision, StoreError> {
+    fn decide(&self, index: usize, seen: &Seen<'_>, force: bool) -> Result<Decision, StoreError> {
+        let store = seen.store;
         let mut files = Vec::new();
         let mut wanted = Vec::new();
         for source in self.plan.tasks[index].inputs.sources() {
             if let Source::File { path } = source {
-                match looked.get(&**path) {
+                match seen.files.get(&**path) {
                     Some(Err(error)) => return Err(error.clone()),
                     Some(Ok(Some(digest))) => files.push(*digest),
                     Some(Ok(None)) | None => wanted.push(ToHash::Input(self.plan.base.join(path))),
@@ -174,12 +173,12 @@ impl<'a> Deciding<'a> {
         if !wanted.is_empty() {
             return Ok(Decision::Hash(wanted));
         }
-        let fingerprint = self.fingerprint(index, known, &files);
+        let fingerprint = self.fingerprint(index, seen.known, &files);
         let digest = fingerprint.digest();
         let why = if force {
             Why::Forced
         } else if let Some((outputs, from_manifest)) = store.lookup(&digest)? {
-            match self.presence(index, &outputs, store)? {
+            match self.presence(index, &outputs, seen)? {
                 Found::All { shown } => {
                     let finished = Finished { fingerprint: digest, outputs };
                     return Ok(Decision::Cached { finished, shown, from_manifest });
@@ -193,13 +192,12 @@ impl<'a> Deciding<'a> {
         Ok(Decision::Run(Miss { fingerprint: digest, files, why }))
     }
 
-    fn presence(&self, index: usize, outputs: &Contents, store: &Store) -> Result<Found, StoreError> {
+    fn presence(&self, index: usize, outputs: &Contents, seen: &Seen<'_>) -> Result<Found, StoreError> {
         let task = &self.plan.tasks[index];
-        let folder = self.layout.results().join(&task.folder);
         let mut all_shown = true;
         let mut unsure = Vec::new();
         for (content, (name, file)) in outputs.iter().zip(task.outputs.iter()) {
-            match store.presence(content, &folder.join(file))? {
+            match seen.store.presence(content, &seen.results, &task.folder.join(file))? {
                 Presence::Shown => {}
                 Presence::Hidden => all_shown = false,
                 Presence::Lost => return Ok(Found::Lost(name.clone())),
@@ -273,6 +271,14 @@ impl<'a> Deciding<'a> {
 
 /// Files as the plan names them, with their digests where those are known.
 type Looked<'a> = BTreeMap<&'a Path, Result<Option<Digest>, StoreError>>;
+
+/// What several decisions look at.
+struct Seen<'a> {
+    known: &'a Known,
+    store: &'a Store,
+    results: Results,
+    files: Looked<'a>,
+}
 
 /// Fewer decisions than this are made on one thread.
 const FEW: usize = 128;

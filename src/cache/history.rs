@@ -1,7 +1,6 @@
 //! The last fingerprint and duration of every task of a study: what "why will this run" compares with, and
 //! what estimates of time come from.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
 use crate::plan::Past;
+use crate::table::Table;
 
 #[derive(Serialize, Deserialize)]
 struct Line<T> {
@@ -31,7 +31,7 @@ struct Last {
 #[derive(Debug)]
 pub struct History {
     file: Appender,
-    last: BTreeMap<Box<str>, Last>,
+    last: Table<Box<str>, Last>,
     /// Lines that were passed over.
     unread: usize,
 }
@@ -39,7 +39,7 @@ pub struct History {
 impl History {
     /// Loads the history; a missing file is an empty one, a torn or damaged line is passed over.
     pub fn load(file: &Path) -> io::Result<Self> {
-        let mut last: BTreeMap<Box<str>, Last> = BTreeMap::new();
+        let mut last: Table<Box<str>, Last> = Table::default();
         let mut unread = 0;
         let damaged = lines::each(file, |line| {
             let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else {

@@ -2,7 +2,6 @@
 //! need not open ten thousand manifests. Only a shortcut: what is not in it is looked up in the manifests,
 //! and losing the file loses nothing.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
+use crate::table::{Few, Table};
 
 /// Content of one output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Content {
 }
 
 /// Contents in the order of the outputs' names. The fingerprint holds the names.
-pub type Contents = Box<[Content]>;
+pub type Contents = Few<Content, 1>;
 
 #[derive(Serialize, Deserialize)]
 struct Line<C> {
@@ -33,13 +33,13 @@ struct Line<C> {
 #[derive(Debug)]
 pub(super) struct Index {
     file: Appender,
-    known: BTreeMap<Digest, Contents>,
+    known: Table<Digest, Contents>,
 }
 
 impl Index {
     pub(super) fn load(file: impl Into<PathBuf>) -> io::Result<Self> {
         let file = Appender::new(file);
-        let mut known = BTreeMap::new();
+        let mut known = Table::default();
         lines::each(file.path(), |line| {
             if let Ok(line) = serde_json::from_slice::<Line<Contents>>(line) {
                 known.insert(line.fingerprint, line.outputs);

@@ -5,10 +5,8 @@
 //! clock and leave the record looking right. Objects of the store are recorded at once: they are written
 //! by phasegraph alone and read-only from then on.
 
-use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
+use crate::os::FileFacts;
+use crate::table::Table;
 
 /// Coarsest clock of a file system that is likely to be met.
 const GRAIN: Duration = Duration::from_secs(2);
@@ -34,14 +34,7 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp in a file's metadata.
     pub fn of(meta: &Metadata) -> Self {
-        // Nanoseconds since 1970 fit until the year 2262; beyond, a stamp only has to stay the same.
-        let ns = |s: i64, n: i64| s.wrapping_mul(1_000_000_000).wrapping_add(n);
-        Self {
-            size: meta.size(),
-            mtime_ns: ns(meta.mtime(), meta.mtime_nsec()),
-            ctime_ns: ns(meta.ctime(), meta.ctime_nsec()),
-            inode: meta.ino(),
-        }
+        Self::from(&FileFacts::from(meta))
     }
 
     /// Whether nothing but the names of the file has changed: a link changes the ctime.
@@ -54,6 +47,13 @@ impl Stamp {
         let changed = self.mtime_ns.max(self.ctime_ns);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         now.saturating_sub(u128::try_from(changed).unwrap_or(0)) > GRAIN.as_nanos()
+    }
+}
+
+impl From<&FileFacts> for Stamp {
+    fn from(facts: &FileFacts) -> Self {
+        let FileFacts { size, mtime_ns, ctime_ns, inode, .. } = *facts;
+        Self { size, mtime_ns, ctime_ns, inode }
     }
 }
 
@@ -107,8 +107,8 @@ fn none<P>() -> Option<P> {
 #[derive(Debug)]
 pub struct StatIndex {
     file: Appender,
-    inputs: BTreeMap<PathBuf, Hashed>,
-    objects: BTreeMap<Digest, Stamp>,
+    inputs: Table<PathBuf, Hashed>,
+    objects: Table<Digest, Stamp>,
 }
 
 impl StatIndex {
@@ -116,7 +116,7 @@ impl StatIndex {
     /// worst they cost is hashing a file again. `afresh` trusts no record of the past.
     pub fn load(file: impl Into<PathBuf>, afresh: bool) -> io::Result<Self> {
         let file = Appender::new(file);
-        let (mut inputs, mut objects) = (BTreeMap::new(), BTreeMap::new());
+        let (mut inputs, mut objects) = (Table::default(), Table::default());
         let take = |line: &[u8]| {
             let Ok(line) = serde_json::from_slice::<Line<PathBuf>>(line) else { return };
             let Line { path, size, mtime_ns, ctime_ns, inode, digest } = line;

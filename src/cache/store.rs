@@ -8,9 +8,10 @@ use super::index::{Content, Contents, Index};
 use super::layout;
 use super::quarantine::put_aside;
 use super::stat::{Hashed, Stamp};
-use super::{Manifest, Shelf, StatIndex, ToHash};
+use super::{Manifest, Results, Shelf, StatIndex, ToHash};
 use crate::io::digest::Digest;
 use crate::io::{atomic, disk};
+use crate::os::FileFacts;
 
 /// A store that cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -160,20 +161,24 @@ impl Store {
         Ok(Shelf::at(&self.root).manifest(fingerprint)?.ok())
     }
 
-    /// Where an output is; `shown` is its place in the results folder.
+    /// Where an output is; `shown` is its path below the results folder.
     ///
     /// Mostly one look at `shown` is enough: it is a second name of the object, so if its stamp is the one
     /// recorded for the object, nobody has changed the object either.
-    pub fn presence(&self, content: &Content, shown: &Path) -> Result<Presence, StoreError> {
-        use std::os::unix::fs::MetadataExt;
+    pub fn presence(
+        &self,
+        content: &Content,
+        results: &Results,
+        shown: &Path,
+    ) -> Result<Presence, StoreError> {
         if self.damaged.contains(&content.digest) {
             return Ok(Presence::Lost);
         }
         let vouched = self.stat.object(&content.digest);
-        let seen = std::fs::metadata(shown).ok();
+        let seen = results.look(shown);
         if let (Some(vouched), Some(seen)) = (vouched, &seen)
-            && seen.nlink() > 1
-            && *vouched == Stamp::of(seen)
+            && seen.links > 1
+            && *vouched == Stamp::from(seen)
         {
             return Ok(Presence::Shown);
         }
@@ -184,9 +189,10 @@ impl Store {
         };
         match vouched {
             Some(vouched) if *vouched == Stamp::of(&meta) => {
-                let same = |seen: &std::fs::Metadata| {
-                    let linked = seen.ino() == meta.ino() && seen.dev() == meta.dev();
-                    linked || self.stat.vouches(shown, Stamp::of(seen), &content.digest)
+                let object = FileFacts::from(&meta);
+                let same = |seen: &FileFacts| {
+                    let linked = (seen.inode, seen.device) == (object.inode, object.device);
+                    linked || self.stat.vouches(&results.path(shown), Stamp::from(seen), &content.digest)
                 };
                 Ok(if seen.as_ref().is_some_and(same) { Presence::Shown } else { Presence::Hidden })
             }

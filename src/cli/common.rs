@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use phasegraph::cache::{Deciding, Layout, Memory, StoreError, Surroundings};
+use phasegraph::cache::{Deciding, History, Layout, Memory, Store, StoreError, StoreLock, Surroundings};
 use phasegraph::diag::nearest;
 use phasegraph::events::{Record, RunView, read};
 use phasegraph::kind::Catalog;
@@ -33,36 +33,49 @@ pub struct Selected {
 pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
     let catalog: Catalog = stages::catalog();
     let study = study::load(&args.study, &catalog, &args.sets)?;
-    let layout = layout(args, &study)?;
+    let layout = Layout::new(root(args)?, &study.name);
     Ok(Loaded { plan: plan(&study, &catalog)?, layout })
 }
 
 /// The same with what is remembered of earlier runs, read meanwhile. `afresh` trusts no record of what was
 /// hashed in the past.
 pub fn load_with_memory(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
-    load_and(args, |layout| Memory::load(layout, afresh))
+    load_beside(args, afresh, None)
 }
 
 /// The same in order to run.
 pub fn load_to_run(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
-    load_and(args, |layout| Memory::load_to_run(layout, afresh))
+    let lock = StoreLock::share_if_there(&Layout::store_in(&root(args)?))?;
+    load_beside(args, afresh, lock)
 }
 
-fn load_and(
+/// Everything that can be read at the same time is: the store needs nothing of the study but its folder, the
+/// history only its name.
+fn load_beside(
     args: &StudyArgs,
-    read: impl FnOnce(&Layout) -> Result<Memory, StoreError> + Send,
+    afresh: bool,
+    lock: Option<StoreLock>,
 ) -> Result<(Loaded, Memory), Failure> {
-    let catalog: Catalog = stages::catalog();
-    let study = study::load(&args.study, &catalog, &args.sets)?;
-    let layout = layout(args, &study)?;
-    let (plan, memory) = rayon::join(|| plan(&study, &catalog), || read(&layout));
-    Ok((Loaded { plan: plan?, layout }, memory?))
+    let root = root(args)?;
+    let store = || Store::open(Layout::store_in(&root), afresh);
+    let study = || {
+        let catalog: Catalog = stages::catalog();
+        let study = study::load(&args.study, &catalog, &args.sets)?;
+        let layout = Layout::new(&root, &study.name);
+        let file = layout.history();
+        let (plan, history) = rayon::join(|| plan(&study, &catalog), || History::load(&file));
+        Ok::<_, Failure>((Loaded { plan: plan?, layout }, history.map_err(StoreError::io("read", &file))?))
+    };
+    let (study, store) = rayon::join(study, store);
+    let (loaded, history) = study?;
+    Ok((loaded, Memory { store: store?, history, lock }))
 }
 
-fn layout(args: &StudyArgs, study: &Study) -> Result<Layout, Failure> {
-    let root = args.dir.clone().unwrap_or_else(|| study.dir.join("phasegraph-out"));
+/// The folder of all that a study makes.
+fn root(args: &StudyArgs) -> Result<PathBuf, Failure> {
+    let beside = || study::folder(&args.study).join("phasegraph-out");
     // Workers run in other folders, so paths handed to them must not depend on the current one.
-    Ok(Layout::new(absolute(&root)?, &study.name))
+    absolute(&args.dir.clone().unwrap_or_else(beside))
 }
 
 fn plan(study: &Study, catalog: &Catalog) -> Result<Plan, Failure> {

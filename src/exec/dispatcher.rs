@@ -58,7 +58,8 @@ pub(super) struct Dispatcher<'a, 'b> {
     hashing: BTreeMap<ToHash, Vec<usize>>,
     /// How many files each of them waits for.
     unhashed: BTreeMap<usize, usize>,
-    pub(super) queue: Queue,
+    /// Tasks that could start, in an order that takes a look at the whole plan: made when there is one.
+    pub(super) queue: Option<Queue>,
     /// Fingerprints of tasks that must run or are running, each with the tasks that wait for its outputs
     /// because they would do the same.
     pub(super) twins: BTreeMap<Digest, Vec<usize>>,
@@ -108,7 +109,6 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let edges = plan.edges();
         let missing = edges.missing();
         let undecided = options.selected.iter().copied().filter(|i| missing[*i] == 0).collect();
-        let path = plan.longest_paths(|task| history.past(&task.id).seconds);
         let resuming = plan.tasks.iter().filter(|task| task.resumes);
         let publisher = Publisher::start(Intake::new(store.root()), sender.clone())
             .map_err(StoreError::io("write to", store.root()))?;
@@ -117,7 +117,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             layout,
             run,
             options,
-            queue: Queue::new(|task| plan.tasks[task].priority, &path, super::starting::classes(plan)),
+            queue: None,
             publisher,
             pool: Pool::new(options.worker.clone(), layout.runs(), sender.clone()),
             known: Known::new(plan.tasks.len()),
@@ -255,6 +255,15 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         self.states[index]
     }
 
+    /// Tasks that could start.
+    pub(super) fn queue(&mut self) -> &mut Queue {
+        let (plan, history) = (self.plan, &self.history);
+        self.queue.get_or_insert_with(|| {
+            let path = plan.longest_paths(|task| history.past(&task.id).seconds);
+            Queue::new(|task| plan.tasks[task].priority, &path, super::starting::classes(plan))
+        })
+    }
+
     pub(super) fn name(&self, index: usize) -> String {
         self.plan.tasks[index].id.to_string()
     }
@@ -299,7 +308,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
                 self.twins.insert(miss.fingerprint, Vec::new());
                 self.set(index, Change::Miss);
                 self.misses.insert(index, miss);
-                self.queue.push(index);
+                self.queue().push(index);
                 Ok(())
             }
             Ok(Decision::Hash(files)) => {
@@ -493,7 +502,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         {
             self.delayed.remove(&(at, index));
             self.set(index, Change::Due);
-            self.queue.push(index);
+            self.queue().push(index);
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ impl Dispatcher<'_, '_> {
             // It died idle, just when the job was on its way: not the job's fault.
             self.set(running.task, Change::Retry);
             self.set(running.task, Change::Due);
-            self.queue.push(running.task);
+            self.queue().push(running.task);
             return Ok(());
         }
         let limit = self.plan.tasks[running.task].resources.time_s;

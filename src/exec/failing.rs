@@ -121,7 +121,7 @@ impl Dispatcher<'_, '_> {
     pub(super) fn fail(&mut self, index: usize, failed: Failed) -> Result<(), StoreError> {
         let Failed { error, seconds, log, had, room } = failed;
         if self.state(index) == TaskState::Ready {
-            self.queue.remove(index);
+            self.queue().remove(index);
         }
         if let Some(miss) = self.misses.remove(&index) {
             self.release_twins(&miss.fingerprint);

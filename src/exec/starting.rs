@@ -112,7 +112,8 @@ impl Dispatcher<'_, '_> {
             let (plan, slots, runtime, leases) =
                 (self.plan, &self.slots, &self.runtime, self.options.leases.as_ref());
             let rescues = &self.rescues;
-            let next = self.queue.pop(|index| {
+            let Some(queue) = &mut self.queue else { break };
+            let next = queue.pop(|index| {
                 let task = &plan.tasks[index];
                 if task.needs_runtime && matches!(runtime, Runtime::Unknown | Runtime::Fetching) {
                     wants_runtime = true;
@@ -185,7 +186,7 @@ impl Dispatcher<'_, '_> {
         let memory = measure.memory.or(task.resources.memory);
         let Some(threads) = self.slots.take(index, task.resources.cores, memory) else {
             // Somebody took it in between: back into the queue.
-            self.queue.push(index);
+            self.queue().push(index);
             return Ok(());
         };
         let attempt = self.attempts.get(&index).map_or(0, Vec::len) as u32 + 1;

@@ -2,6 +2,7 @@
 //! home of nix.
 
 mod cgroup;
+mod folder;
 mod free;
 mod limits;
 mod memory;
@@ -9,6 +10,7 @@ mod process;
 mod ranges;
 
 pub use cgroup::{Group as MemoryGroup, kernel_kills, total_memory};
+pub use folder::{FileFacts, Folder};
 pub use free::free_memory;
 pub use limits::{DataLimit, limit_program};
 pub use memory::{data_memory, give_back_freed_memory, peak_memory, reset_peak_memory, resident_memory};

@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::model::{Axis, StageDecl};
+use crate::table::Few;
 use crate::table::Table;
 
 /// Positions on some axes; studies with more than eight in one stage are rare.
-pub(super) type Key = SmallVec<[u32; 8]>;
+pub(super) type Key = Few<u32, 8>;
 
 /// Some columns of a row.
 pub(super) fn select(row: &[u32], columns: &[usize]) -> Key {

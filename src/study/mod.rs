@@ -42,7 +42,7 @@ mod yaml;
 pub use fanout::{Fanout, Found, Settings};
 pub use model::{Axis, AxisPoint, DeviceKind, Phase, Points, Resources, StageDecl, Study};
 pub use quantity::{size_in_bytes as size, time_in_seconds as time};
-pub use read::{LoadError, load, parse};
+pub use read::{LoadError, folder, load, parse};
 pub use rescue::{Grow, Halve, Rescue};
 pub use retries::{Retries, Retry};
 pub use schema::schema;

@@ -115,11 +115,7 @@ fn read(
     let mut axes = Axes::read(fields.get("axes"), &set.axes, problems);
     axes.read_combinations(fields.get("exclude"), fields.get("include"), problems);
     let stages = read_stages(&fields, catalog, &axes, &set, problems);
-    let dir = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_owned(),
-        None => PathBuf::from("."),
-    };
+    let dir = folder(path);
     link::check(&stages, &axes, seed, &dir, problems);
     validate::check(&stages, &axes, seed, problems);
     unused_axes(&stages, &axes, problems);
@@ -134,6 +130,14 @@ fn read(
         dir,
         by_id,
     })
+}
+
+/// The folder of a study's file, to which the paths in it are relative.
+pub fn folder(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 fn study_name(node: &Node, problems: &mut Problems) -> Option<String> {
