@@ -51,11 +51,7 @@ pub fn load_to_run(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), F
 
 /// Everything that can be read at the same time is: the store needs nothing of the study but its folder, the
 /// history only its name.
-fn load_beside(
-    args: &StudyArgs,
-    afresh: bool,
-    lock: Option<StoreLock>,
-) -> Result<(Loaded, Memory), Failure> {
+fn load_beside(args: &StudyArgs, afresh: bool, lock: Option<StoreLock>) -> Result<(Loaded, Memory), Failure> {
     let root = root(args)?;
     let store = || Store::open(Layout::store_in(&root), afresh);
     let study = || {
@@ -64,7 +60,10 @@ fn load_beside(
         let layout = Layout::new(&root, &study.name);
         let file = layout.history();
         let (plan, history) = rayon::join(|| plan(&study, &catalog), || History::load(&file));
-        Ok::<_, Failure>((Loaded { plan: plan?, layout }, history.map_err(StoreError::io("read", &file))?))
+        let plan = plan?;
+        // Taking it apart takes time, and nobody waits for its memory.
+        std::mem::forget(study);
+        Ok::<_, Failure>((Loaded { plan, layout }, history.map_err(StoreError::io("read", &file))?))
     };
     let (study, store) = rayon::join(study, store);
     let (loaded, history) = study?;

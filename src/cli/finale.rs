@@ -1,7 +1,7 @@
 //! What `run` prints at the end: tables and pictures of the last stages, the counts, where things lie.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use phasegraph::diag::duration;
 use phasegraph::events::Outcome;
@@ -19,7 +19,7 @@ const PRINTED: usize = 2;
 /// Everything, as text.
 pub fn text(loaded: &Loaded, summary: &Summary, command: &str) -> String {
     let mut out = String::new();
-    let files = last_files(loaded, summary);
+    let files = last_files(loaded, summary, &["txt", "png", "csv", "json"]);
     let texts: Vec<&PathBuf> = files.iter().filter(|p| has_extension(p, &["txt"])).collect();
     let (printed, named): (&[&PathBuf], &[&str]) = match texts.len() {
         0..=PRINTED => (&texts, &["png", "csv", "json"]),
@@ -111,19 +111,24 @@ fn state_name(state: TaskState) -> &'static str {
     }
 }
 
-/// Files of finished tasks that no other task of the plan uses, in plan order.
-fn last_files(loaded: &Loaded, summary: &Summary) -> Vec<PathBuf> {
+/// Files of these kinds, of finished tasks that no other task of the plan uses, in plan order.
+fn last_files(loaded: &Loaded, summary: &Summary, kinds: &[&str]) -> Vec<PathBuf> {
+    let tasks = &loaded.plan.tasks;
+    let files = |index: usize| tasks[index].outputs.values().filter(|f| has_extension(Path::new(f), kinds));
+    let done = |index: usize| summary.states[index].is_some_and(TaskState::is_done);
+    let some: Vec<usize> = (0..tasks.len()).filter(|i| done(*i) && files(*i).next().is_some()).collect();
+    if some.is_empty() {
+        return Vec::new();
+    }
     let edges = loaded.plan.edges();
-    let last = loaded.plan.tasks.iter().enumerate().filter(|(index, _)| {
-        edges.downstream(*index).len() == 0 && summary.states[*index].is_some_and(TaskState::is_done)
-    });
-    last.flat_map(|(_, task)| {
-        let folder = loaded.layout.results().join(&task.folder);
-        task.outputs.values().map(move |file| folder.join(file))
+    let last = some.into_iter().filter(|index| edges.downstream(*index).len() == 0);
+    last.flat_map(|index| {
+        let folder = loaded.layout.results().join(&tasks[index].folder);
+        files(index).map(move |file| folder.join(file))
     })
     .collect()
 }
 
-fn has_extension(path: &std::path::Path, wanted: &[&str]) -> bool {
+fn has_extension(path: &Path, wanted: &[&str]) -> bool {
     path.extension().and_then(|e| e.to_str()).is_some_and(|e| wanted.contains(&e))
 }

@@ -31,6 +31,9 @@ use crate::plan::{Edges, Past, Plan, Task};
 /// How often it is told how long it will still take.
 const FORECAST_EVERY: Duration = Duration::from_secs(2);
 
+/// Decisions made together, at most; then they are acted upon.
+const AT_ONCE: usize = 1024;
+
 /// Where ONNX Runtime is, for tasks that need it.
 pub(super) enum Runtime {
     Unknown,
@@ -281,9 +284,17 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     /// Decides on tasks whose inputs are known, and on those that become so by that.
     fn decide_all(&mut self) -> Result<(), StoreError> {
         while !self.undecided.is_empty() && !self.is_draining() {
-            let batch: Vec<usize> = self.undecided.drain(..).collect();
-            let forced = &self.options.forced;
-            let decisions = self.deciding().decide_all(&batch, &self.known, &self.store, forced);
+            let some = self.undecided.len().min(AT_ONCE);
+            let batch: Vec<usize> = self.undecided.drain(..some).collect();
+            let (plan, layout, history) = (self.plan, self.layout, &self.history);
+            let deciding = Deciding { plan, layout, history, around: &self.options.around };
+            let decide = || deciding.decide_all(&batch, &self.known, &self.store, &self.options.forced);
+            // What the batch before it led to is told meanwhile.
+            let (decisions, told) = match self.book.has_noted() {
+                true => rayon::join(decide, || self.book.settle()),
+                false => (decide(), Ok(())),
+            };
+            told?;
             for (index, decision) in batch.into_iter().zip(decisions) {
                 self.decided(index, decision)?;
             }
@@ -386,7 +397,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         }
         self.set(index, Change::Hit);
         let fingerprint = finished.fingerprint;
-        self.book.write(Event::TaskCached { task: self.name(index), fingerprint })?;
+        self.book.note(Event::TaskCached { task: self.name(index), fingerprint });
         self.done(index, finished);
         Ok(())
     }

@@ -79,7 +79,7 @@ pub fn run(
     layout: &Layout,
     options: &Options,
     memory: Memory,
-    listener: &mut dyn Listener,
+    listener: &mut (dyn Listener + Send),
     started: impl FnOnce(Handle),
 ) -> Result<Summary, RunError> {
     let runs = layout.runs();
@@ -96,7 +96,7 @@ pub fn run(
     std::fs::create_dir_all(&logs).map_err(StoreError::io("create", &logs))?;
     store.prepare()?;
 
-    let mut book = Book { journal, view: RunView::default(), listener };
+    let mut book = Book { journal, view: RunView::default(), listener, noted: Vec::new() };
     book.write(Event::RunStarted {
         run: name.clone(),
         study: plan.study.clone(),
@@ -137,28 +137,51 @@ pub fn run(
 pub(super) struct Book<'a> {
     journal: Journal,
     view: RunView,
-    listener: &'a mut dyn Listener,
+    listener: &'a mut (dyn Listener + Send),
+    /// Events that have happened and were not told yet.
+    noted: Vec<Record>,
 }
 
 impl Book<'_> {
     /// Keeps an event, then tells it. It reaches the file with the next flush at the latest; a crash before
     /// that costs the line, not what the line is about.
     pub(super) fn write(&mut self, event: Event) -> Result<(), StoreError> {
+        self.note(event);
+        self.settle()
+    }
+
+    /// Takes note of an event, of which there are thousands at once: kept and told before the next one that
+    /// is written, or when there is time.
+    pub(super) fn note(&mut self, event: Event) {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let record = Record { time, event };
-        let kept = self.journal.append(&record);
-        self.view.apply(&record);
-        self.listener.hear(&record, &self.view);
-        kept.map_err(|e| StoreError::io("write", self.journal.path())(e))
+        self.noted.push(Record { time, event });
+    }
+
+    /// Whether something was noted.
+    pub(super) fn has_noted(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
+    /// Keeps and tells what was noted.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        for record in self.noted.drain(..) {
+            let kept = self.journal.append(&record);
+            self.view.apply(&record);
+            self.listener.hear(&record, &self.view);
+            kept.map_err(|e| StoreError::io("write", self.journal.path())(e))?;
+        }
+        Ok(())
     }
 
     /// Writes what was kept to the file.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
         self.journal.flush().map_err(|e| StoreError::io("write", self.journal.path())(e))
     }
 
     /// Makes what was kept durable.
     fn sync(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
         self.journal.sync().map_err(|e| StoreError::io("make durable", self.journal.path())(e))
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::dag::Dag;
 use super::{Edges, Inputs, Labels, Plan, Source, Task};
 use crate::diag::{Problem, Problems};
@@ -24,8 +26,6 @@ struct Expander<'a> {
     catalog: &'a Catalog,
     /// Index of the first task of each stage; the others follow in the order of its points.
     first: Vec<usize>,
-    /// Labels of stages expanded so far: stages often go over the very same points.
-    labels: Vec<(Points<'a>, Vec<Arc<Labels>>)>,
 }
 
 /// What all tasks of a stage have in common.
@@ -65,24 +65,25 @@ impl<'a> Expander<'a> {
             next += study.points(stage).len();
             first
         });
-        Self { study, catalog, first: first.collect(), labels: Vec::new() }
+        Self { study, catalog, first: first.collect() }
     }
 
-    fn tasks(&mut self) -> Vec<Task> {
-        let count = self.study.stages.iter().map(|stage| self.study.points(stage).len()).sum();
-        let mut tasks = Vec::with_capacity(count);
-        for stage in &self.study.stages {
-            if let Some(common) = Common::new(stage, self.catalog) {
-                self.stage(&common, &mut tasks);
-            }
-        }
-        tasks
+    /// The tasks of all stages. Where another stage's tasks are is known beforehand, so stages are expanded
+    /// side by side.
+    fn tasks(&self) -> Vec<Task> {
+        let labels = self.labels();
+        let stages = self.study.stages.par_iter().zip(labels).filter_map(|(stage, labels)| {
+            let common = Common::new(stage, self.catalog)?;
+            Some(self.stage(&common, &labels))
+        });
+        let stages: Vec<Vec<Task>> = stages.collect();
+        stages.into_iter().flatten().collect()
     }
 
-    fn stage(&mut self, common: &Common<'a>, tasks: &mut Vec<Task>) {
+    fn stage(&self, common: &Common<'_>, labels: &[Arc<Labels>]) -> Vec<Task> {
         let stage = common.stage;
         let points = self.study.points(stage);
-        let labels = self.labels(&points);
+        let mut tasks = Vec::with_capacity(points.len());
         let pairs = pairs(&points);
         let mut fanout = self.study.fanout(stage);
         // Slots in the order of their names, in which the plan has them.
@@ -128,32 +129,42 @@ impl<'a> Expander<'a> {
                 priority: stage.priority,
             });
         }
+        tasks
     }
 
-    /// The labels of every point.
-    fn labels(&mut self, points: &Points<'a>) -> Vec<Arc<Labels>> {
-        if let Some((_, labels)) = self.labels.iter().find(|(known, _)| known.same(points)) {
-            return labels.clone();
-        }
-        let mut axes: Vec<usize> = (0..points.axes().len()).collect();
-        axes.sort_by_key(|axis| &points.axes()[*axis].name);
-        let texts: Vec<(Arc<str>, Vec<Arc<str>>)> = points
-            .axes()
-            .iter()
-            .map(|axis| {
-                let labels = axis.points.iter().map(|point| point.label.as_str().into());
-                (axis.name.as_str().into(), labels.collect())
-            })
-            .collect();
-        let pair = |row: &[u32], axis: usize| {
-            let (name, labels) = &texts[axis];
-            (Arc::clone(name), Arc::clone(&labels[row[axis] as usize]))
+    /// The labels of every point of every stage. Stages often go over the very same points.
+    fn labels(&self) -> Vec<Arc<[Arc<Labels>]>> {
+        let mut made: Vec<(Points<'a>, Arc<[Arc<Labels>]>)> = Vec::new();
+        let of_stage = |stage| {
+            let points = self.study.points(stage);
+            if let Some((_, labels)) = made.iter().find(|(known, _)| known.same(&points)) {
+                return Arc::clone(labels);
+            }
+            let labels = labels(&points);
+            made.push((points, Arc::clone(&labels)));
+            labels
         };
-        let labels = |row: &[u32]| Arc::new(Labels::sorted(axes.iter().map(|axis| pair(row, *axis))));
-        let made: Vec<Arc<Labels>> = points.rows().map(labels).collect();
-        self.labels.push((points.clone(), made.clone()));
-        made
+        self.study.stages.iter().map(of_stage).collect()
     }
+}
+
+fn labels(points: &Points<'_>) -> Arc<[Arc<Labels>]> {
+    let mut axes: Vec<usize> = (0..points.axes().len()).collect();
+    axes.sort_by_key(|axis| &points.axes()[*axis].name);
+    let texts: Vec<(Arc<str>, Vec<Arc<str>>)> = points
+        .axes()
+        .iter()
+        .map(|axis| {
+            let labels = axis.points.iter().map(|point| point.label.as_str().into());
+            (axis.name.as_str().into(), labels.collect())
+        })
+        .collect();
+    let pair = |row: &[u32], axis: usize| {
+        let (name, labels) = &texts[axis];
+        (Arc::clone(name), Arc::clone(&labels[row[axis] as usize]))
+    };
+    let labels = |row: &[u32]| Arc::new(Labels::sorted(axes.iter().map(|axis| pair(row, *axis))));
+    points.rows().map(labels).collect()
 }
 
 /// `axis=label` for every value of every axis.

@@ -6,6 +6,9 @@
 //! those boxes mention; most studies exclude little, and then the search ends at once.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::table::Table;
 
 /// Points of a stage as positions on its axes: rows of equal width, sorted, without repetition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,10 +94,11 @@ impl Space {
             row: Vec::with_capacity(axes.len()),
             rows,
             steps: 0,
-            known: BTreeMap::new(),
+            lives: Table::default(),
+            splits: Table::default(),
         };
-        let all: Vec<usize> = (0..self.exclude.len()).collect();
-        walk.product(&all)?;
+        let all = walk.live((0..self.exclude.len()).collect());
+        walk.product(all)?;
         if self.include.is_empty() {
             return Ok(walk.rows);
         }
@@ -124,8 +128,12 @@ struct Walk<'a> {
     row: Vec<u32>,
     rows: Tuples,
     steps: usize,
-    /// Exclusions that still apply when a row is complete → whether they leave something open.
-    known: BTreeMap<Vec<usize>, bool>,
+    /// Sets of exclusions that agree with some row so far, known by their place here → whether they leave
+    /// something open, once that was asked. There are few of them, and many rows.
+    lives: Table<Vec<usize>, Option<bool>>,
+    /// Axis and set → the set that is left for each value that is allowed on the axis, or nothing if the
+    /// axis leaves the set as it is.
+    splits: Table<(usize, usize), Option<Rc<[usize]>>>,
 }
 
 impl Walk<'_> {
@@ -142,50 +150,66 @@ impl Walk<'_> {
         if self.steps > MAX_STEPS { Err(TooMuch::Exclusions) } else { Ok(()) }
     }
 
+    /// The place of a set of exclusions, ascending.
+    fn live(&mut self, set: Vec<usize>) -> usize {
+        let entry = self.lives.entry(set);
+        let place = entry.index();
+        entry.or_insert(None);
+        place
+    }
+
+    fn set(&self, live: usize) -> &[usize] {
+        self.lives.get_index(live).map_or(&[], |(set, _)| set)
+    }
+
     /// Extends the row over the next axis; `live` are the exclusions it still agrees with.
-    fn product(&mut self, live: &[usize]) -> Result<(), TooMuch> {
+    fn product(&mut self, live: usize) -> Result<(), TooMuch> {
         let Some(&axis) = self.axes.get(self.row.len()) else {
             return if self.leaves_open(live)? { self.keep() } else { Ok(()) };
         };
-        let (space, allowed) = (self.space, self.allowed);
-        if live.iter().all(|e| space.exclude[*e][axis].is_none()) {
-            for &value in &allowed[axis] {
-                self.row.push(value);
-                self.product(live)?;
-                self.row.pop();
-            }
-            return Ok(());
-        }
-        let (free, bound): (Vec<usize>, Vec<usize>) =
-            live.iter().partition(|e| space.exclude[**e][axis].is_none());
-        let mut by_value: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for e in bound {
-            for v in space.exclude[e][axis].iter().flatten() {
-                by_value.entry(*v).or_default().push(e);
-            }
-        }
-        let mut next = Vec::new();
-        for &value in &allowed[axis] {
-            next.clone_from(&free);
-            next.extend(by_value.get(&value).into_iter().flatten());
-            next.sort_unstable();
+        let allowed = self.allowed;
+        let split = self.split(axis, live);
+        for (i, &value) in allowed[axis].iter().enumerate() {
             self.row.push(value);
-            self.product(&next)?;
+            self.product(split.as_ref().map_or(live, |left| left[i]))?;
             self.row.pop();
         }
         Ok(())
     }
 
-    /// Whether some combination of the axes left out escapes all of these exclusions.
-    fn leaves_open(&mut self, live: &[usize]) -> Result<bool, TooMuch> {
-        if live.is_empty() {
-            return Ok(true);
+    /// Which exclusions are left for each value on an axis; `None` if all are for all.
+    fn split(&mut self, axis: usize, live: usize) -> Option<Rc<[usize]>> {
+        if let Some(known) = self.splits.get(&(axis, live)) {
+            return known.clone();
         }
-        if let Some(&known) = self.known.get(live) {
+        let (exclude, allowed) = (&self.space.exclude, self.allowed);
+        let (free, bound): (Vec<usize>, Vec<usize>) =
+            self.set(live).iter().partition(|e| exclude[**e][axis].is_none());
+        let mut by_value: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for e in &bound {
+            for v in exclude[*e][axis].iter().flatten() {
+                by_value.entry(*v).or_default().push(*e);
+            }
+        }
+        let left = |value: &u32| {
+            let mut left = free.clone();
+            left.extend(by_value.get(value).into_iter().flatten());
+            left.sort_unstable();
+            self.live(left)
+        };
+        let split = (!bound.is_empty()).then(|| allowed[axis].iter().map(left).collect());
+        self.splits.insert((axis, live), split.clone());
+        split
+    }
+
+    /// Whether some combination of the axes left out escapes all of these exclusions.
+    fn leaves_open(&mut self, live: usize) -> Result<bool, TooMuch> {
+        if let Some(known) = self.lives[live] {
             return Ok(known);
         }
-        let answer = self.search(live, 0)?;
-        self.known.insert(live.to_vec(), answer);
+        let set = self.set(live).to_vec();
+        let answer = self.search(&set, 0)?;
+        self.lives[live] = Some(answer);
         Ok(answer)
     }
 
