@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
+use crate::io::scan::Scan;
 use crate::plan::Past;
 use crate::table::Table;
 
@@ -19,6 +20,20 @@ struct Line<T> {
     seconds: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peak_memory: Option<u64>,
+}
+
+/// A line as it was written.
+fn quick(line: &[u8]) -> Option<Line<Box<str>>> {
+    let mut scan = Scan::new(line);
+    scan.text("{\"task\":")?;
+    let task = scan.string()?.into();
+    scan.text(",\"fingerprint\":")?;
+    let fingerprint = scan.digest()?;
+    let seconds = if scan.has(",\"seconds\":") { Some(scan.float()?) } else { None };
+    let peak_memory = if scan.has(",\"peak_memory\":") { Some(scan.integer()?) } else { None };
+    scan.text("}")?;
+    scan.end()?;
+    Some(Line { task, fingerprint, seconds, peak_memory })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +57,8 @@ impl History {
         let mut last: Table<Box<str>, Last> = Table::default();
         let mut unread = 0;
         let damaged = lines::each(file, |line| {
-            let Ok(line) = serde_json::from_slice::<Line<Box<str>>>(line) else {
+            let line = quick(line).or_else(|| serde_json::from_slice::<Line<Box<str>>>(line).ok());
+            let Some(line) = line else {
                 unread += 1;
                 return;
             };
@@ -108,6 +124,26 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_the_quick_way() {
+        let line =
+            |task, seconds, peak_memory| Line { task, fingerprint: Digest::of(b"1"), seconds, peak_memory };
+        for (line, is_quick) in [
+            (line("train@dose=1e6", Some(0.25), Some(7)), true),
+            (line("a", None, Some(u64::MAX)), true),
+            (line("ä", Some(1e-9), None), true),
+            (line("b", None, None), true),
+            (line("with \" in it", None, None), false),
+        ] {
+            let text = serde_json::to_vec(&line).unwrap();
+            assert_eq!(quick(&text).is_some(), is_quick, "{}", line.task);
+            let slow: Line<Box<str>> = serde_json::from_slice(&text).unwrap();
+            let read = quick(&text).unwrap_or(slow);
+            assert_eq!((&*read.task, read.fingerprint), (line.task, line.fingerprint));
+            assert_eq!((read.seconds, read.peak_memory), (line.seconds, line.peak_memory));
+        }
+    }
 
     #[test]
     fn the_last_line_counts_and_a_hit_keeps_the_duration() {

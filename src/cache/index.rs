@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
+use crate::io::scan::Scan;
 use crate::table::{Few, Table};
 
 /// Content of one output.
@@ -23,10 +24,32 @@ pub struct Content {
 /// Contents in the order of the outputs' names. The fingerprint holds the names.
 pub type Contents = Few<Content, 1>;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Line<C> {
     fingerprint: Digest,
     outputs: C,
+}
+
+/// A line as it was written.
+fn quick(line: &[u8]) -> Option<Line<Contents>> {
+    let mut scan = Scan::new(line);
+    scan.text("{\"fingerprint\":")?;
+    let fingerprint = scan.digest()?;
+    scan.text(",\"outputs\":[")?;
+    let mut outputs = Contents::new();
+    while !scan.has("]") {
+        if !outputs.is_empty() {
+            scan.text(",")?;
+        }
+        scan.text("{\"digest\":")?;
+        let digest = scan.digest()?;
+        scan.text(",\"size\":")?;
+        outputs.push(Content { digest, size: scan.integer()? });
+        scan.text("}")?;
+    }
+    scan.text("}")?;
+    scan.end()?;
+    Some(Line { fingerprint, outputs })
 }
 
 /// The index, loaded.
@@ -41,8 +64,9 @@ impl Index {
         let file = Appender::new(file);
         let mut known = Table::default();
         lines::each(file.path(), |line| {
-            if let Ok(line) = serde_json::from_slice::<Line<Contents>>(line) {
-                known.insert(line.fingerprint, line.outputs);
+            let line = quick(line).or_else(|| serde_json::from_slice::<Line<Contents>>(line).ok());
+            if let Some(Line { fingerprint, outputs }) = line {
+                known.insert(fingerprint, outputs);
             }
         })?;
         Ok(Self { file, known })
@@ -65,5 +89,22 @@ impl Index {
 
     pub(super) fn flush(&mut self) {
         let _ = self.file.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_the_quick_way() {
+        let content = |text: &[u8]| Content { digest: Digest::of(text), size: text.len() as u64 };
+        for outputs in [vec![], vec![content(b"a")], vec![content(b"a"), content(b"bc")]] {
+            let line = Line { fingerprint: Digest::of(b"task"), outputs: Contents::from_vec(outputs) };
+            let text = serde_json::to_vec(&line).unwrap();
+            assert_eq!(quick(&text).as_ref(), Some(&line));
+            assert_eq!(serde_json::from_slice::<Line<Contents>>(&text).unwrap(), line);
+            (0..text.len()).for_each(|cut| assert_eq!(quick(&text[..cut]), None));
+        }
     }
 }

@@ -45,11 +45,16 @@ impl Digest {
     }
 
     fn from_hex(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a digest: expected 64 hexadecimal digits");
-        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return Err(wrong()) };
+        let digest = Self::of_hex(text.as_bytes());
+        digest.ok_or_else(|| format!("`{text}` is not a digest: expected 64 hexadecimal digits"))
+    }
+
+    /// The digest that 64 hexadecimal digits write.
+    pub(super) fn of_hex(text: &[u8]) -> Option<Self> {
+        let (pairs, []) = text.as_chunks::<2>() else { return None };
         let mut bytes = [0; 32];
         if pairs.len() != bytes.len() {
-            return Err(wrong());
+            return None;
         }
         let mut bad = 0;
         for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
@@ -57,7 +62,7 @@ impl Digest {
             bad |= high | low;
             *byte = high << 4 | (low & 15);
         }
-        if bad > 15 { Err(wrong()) } else { Ok(Self(bytes)) }
+        (bad <= 15).then_some(Self(bytes))
     }
 }
 

@@ -9,5 +9,6 @@ pub mod lines;
 pub mod npy;
 pub mod npz;
 pub mod png;
+pub(crate) mod scan;
 
 pub use fault::{Fault, FileError};
