@@ -36,7 +36,7 @@ pub fn resume(args: &Run) -> Result<u8, Failure> {
 pub fn run(args: &Run) -> Result<u8, Failure> {
     let (loaded, memory) = load_to_run(&args.study, args.verify)?;
     let ended = go(&loaded, memory, args);
-    // The process ends here; taking a plan of a hundred thousand tasks apart first would only take time.
+    // As above.
     std::mem::forget(loaded);
     ended
 }
@@ -68,7 +68,10 @@ fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
     let ended = exec::run(&loaded.plan, &loaded.layout, &options, memory, &mut screen, interrupt_on_signals);
     screen.close();
     let summary = ended?;
-    tell(loaded, args, &summary)
+    let code = tell(loaded, args, &summary);
+    // The process ends here; taking apart what is known of a hundred thousand tasks would only take time.
+    std::mem::forget(summary);
+    code
 }
 
 /// GPUs, if any of these tasks wants one.

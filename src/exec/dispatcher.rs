@@ -237,9 +237,6 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let states = self.states.iter().enumerate();
         let states = states.map(|(i, state)| selected.contains(&i).then_some(*state)).collect();
         let (run, runtime_missing) = (self.run.to_owned(), self.runtime_missing);
-        // Giving back the memory of a hundred thousand entries takes its time, and nobody waits for it.
-        let memory = (self.store, self.history, self.known, self.edges, self.queue);
-        std::thread::spawn(move || drop(memory));
         // The rest is known to the caller.
         Ok(Summary { run, outcome, states, runtime_missing, seconds: 0.0, view: RunView::default() })
     }
@@ -409,9 +406,9 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         finished: &Finished,
         ran: Option<Past>,
     ) -> Result<(), StoreError> {
-        let file = self.layout.history();
         let id = &self.plan.tasks[index].id;
-        self.history.record(id, finished.fingerprint, ran).map_err(StoreError::io("write", &file))
+        let recorded = self.history.record(id, finished.fingerprint, ran);
+        recorded.map_err(|e| StoreError::io("write", &self.layout.history())(e))
     }
 
     /// Writes what was learned for later runs.
