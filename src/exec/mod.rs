@@ -1,6 +1,7 @@
 //! Running a plan: one owner of all state, one inbox, worker processes at the other end.
 
 mod around;
+mod deciding;
 mod dispatcher;
 mod gpu_room;
 mod gpus;
