@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use phasegraph::exec::{
     self, Capacity, Gpu, GpuWatch, Handle, Interrupt, Leases, Options, Summary, TaskState,
 };
 use phasegraph::io::digest::Digest;
-use phasegraph::plan::{Plan, Source, Task};
+use phasegraph::plan::{Plan, Source, Task, TaskSet};
 use phasegraph::study::{DeviceKind, Grow, Halve, Phase, Rescue, Resources, Retries, Retry};
 use serde_json::json;
 
@@ -93,7 +93,7 @@ impl Trial {
     /// Runs the plan with `script` as every worker; the script sees the job's name as `$name` and its
     /// staging folder as `$staging`.
     fn run(&self, script: &str, started: impl FnOnce(Handle)) -> (Summary, Vec<Event>) {
-        self.go(script, BTreeSet::new(), started)
+        self.go(script, TaskSet::new(), started)
     }
 
     /// The same with every task, whatever the store holds.
@@ -101,12 +101,7 @@ impl Trial {
         self.go(script, (0..self.plan.tasks.len()).collect(), |_| {})
     }
 
-    fn go(
-        &self,
-        script: &str,
-        forced: BTreeSet<usize>,
-        started: impl FnOnce(Handle),
-    ) -> (Summary, Vec<Event>) {
+    fn go(&self, script: &str, forced: TaskSet, started: impl FnOnce(Handle)) -> (Summary, Vec<Event>) {
         let prelude = r#"read -r job; name=$(echo "$job" | sed 's/.*"name":"\([a-z]*\)".*/\1/'); staging=$(echo "$job" | sed 's/.*"staging":"\([^"]*\)".*/\1/'); "#;
         let digest = Digest::of(b"x\n");
         let finish = format!(

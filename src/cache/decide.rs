@@ -1,7 +1,7 @@
 //! Whether a task must run, and why. Needs the contents of its inputs, so it is asked when they are known.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::{
     Presence, Results, Store, StoreError, changes,
 };
 use crate::io::digest::Digest;
-use crate::plan::{Labels, Plan, Source};
+use crate::plan::{Labels, Plan, Source, TaskSet};
 use crate::study::DeviceKind;
 
 /// What decides results but is not in the study file; the binary gathers it.
@@ -130,7 +130,7 @@ impl<'a> Deciding<'a> {
         tasks: &[usize],
         known: &Known,
         store: &Store,
-        forced: &BTreeSet<usize>,
+        forced: &TaskSet,
     ) -> Vec<Result<Decision, StoreError>> {
         let files = self.look_at_files(tasks, store);
         let results = match Results::open(self.layout.results()) {
@@ -138,7 +138,7 @@ impl<'a> Deciding<'a> {
             Err(error) => return tasks.iter().map(|_| Err(error.clone())).collect(),
         };
         let seen = Seen { known, store, results, files };
-        let decide = |index: &usize| self.decide(*index, &seen, forced.contains(index));
+        let decide = |index: &usize| self.decide(*index, &seen, forced.contains(*index));
         match tasks.len() {
             0..FEW => tasks.iter().map(decide).collect(),
             _ => tasks.par_iter().with_min_len(FEW / 2).map(decide).collect(),

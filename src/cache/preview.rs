@@ -6,15 +6,15 @@ use rayon::prelude::*;
 
 use super::stat::hash;
 use super::{Deciding, Decision, Known, Miss, Store, StoreError, ToHash};
-use crate::plan::Outlook;
+use crate::plan::{Outlook, TaskSet};
 
 impl Deciding<'_> {
     /// The outlook of every task. `selected` holds the tasks that would be looked at (targets and what they
     /// need), `forced` those that would run whatever the store holds.
     pub fn preview(
         &self,
-        selected: &BTreeSet<usize>,
-        forced: &BTreeSet<usize>,
+        selected: &TaskSet,
+        forced: &TaskSet,
         store: &mut Store,
     ) -> Result<Vec<Outlook>, StoreError> {
         let tasks = &self.plan.tasks;
@@ -22,7 +22,7 @@ impl Deciding<'_> {
         let mut outlook = vec![Outlook::NotSelected; tasks.len()];
         let edges = self.plan.edges();
         let mut missing = edges.missing();
-        let mut wave: Vec<usize> = selected.iter().copied().filter(|i| missing[*i] == 0).collect();
+        let mut wave: Vec<usize> = selected.iter().filter(|i| missing[*i] == 0).collect();
         // A wave holds tasks whose producers are all cached; files to hash are gathered and hashed together
         // before their tasks come round again.
         while !wave.is_empty() {
@@ -39,7 +39,7 @@ impl Deciding<'_> {
                         outlook[index] = Outlook::Cached;
                         for after in edges.downstream(index) {
                             missing[after] -= 1;
-                            if missing[after] == 0 && selected.contains(&after) {
+                            if missing[after] == 0 && selected.contains(after) {
                                 next.push(after);
                             }
                         }
@@ -56,7 +56,7 @@ impl Deciding<'_> {
         }
         store.flush();
         // Whatever was not reached waits for a task that will run, or for one that waits itself.
-        for &index in selected {
+        for index in selected.iter() {
             if outlook[index] != Outlook::NotSelected {
                 continue;
             }

@@ -1,6 +1,5 @@
 //! From arguments to study, plan, selection and paths.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use phasegraph::cache::{Deciding, History, Layout, Memory, Store, StoreError, St
 use phasegraph::diag::nearest;
 use phasegraph::events::{Record, RunView, read};
 use phasegraph::kind::Catalog;
-use phasegraph::plan::{Outlook, Plan, Selection, expand};
+use phasegraph::plan::{Outlook, Plan, Selection, TaskSet, expand};
 use phasegraph::study::{self, Study};
 use phasegraph::{runtime, stages};
 
@@ -25,9 +24,9 @@ pub struct Loaded {
 /// Tasks that a command is about.
 pub struct Selected {
     /// Targets and what they need.
-    pub tasks: BTreeSet<usize>,
+    pub tasks: TaskSet,
     /// Targets that are to run in any case.
-    pub forced: BTreeSet<usize>,
+    pub forced: TaskSet,
 }
 
 pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
@@ -103,9 +102,9 @@ pub fn folder(args: &FolderArgs) -> Result<PathBuf, Failure> {
 pub fn select(plan: &Plan, args: &SelectArgs) -> Result<Selected, Failure> {
     let selection =
         Selection { select: args.select.clone(), from: args.from.clone(), until: args.until.clone() };
-    let targets = selection.targets(plan)?;
+    let targets = TaskSet::from(&selection.targets(plan)?);
     let tasks = plan.with_upstream(&targets);
-    Ok(Selected { tasks, forced: if args.force { targets } else { BTreeSet::new() } })
+    Ok(Selected { tasks, forced: if args.force { targets } else { TaskSet::new() } })
 }
 
 /// What decides results but is not in the study file.

@@ -1,11 +1,10 @@
 //! `phasegraph explain`.
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use phasegraph::diag::{duration, exit};
 use phasegraph::events::TaskPhase;
-use phasegraph::plan::Outlook;
+use phasegraph::plan::{Outlook, TaskSet};
 use serde_json::json;
 
 use super::args::Explain;
@@ -15,15 +14,15 @@ use super::failure::Failure;
 pub fn run(args: &Explain) -> Result<u8, Failure> {
     let (loaded, mut memory) = load_with_memory(&args.study, false)?;
     let index = task(&loaded.plan, &args.task)?;
-    let tasks = loaded.plan.with_upstream(&BTreeSet::from([index]));
-    let outlook = outlook(&loaded, &mut memory, &Selected { tasks: tasks.clone(), forced: BTreeSet::new() })?;
+    let tasks = loaded.plan.with_upstream(&TaskSet::from_iter([index]));
+    let outlook = outlook(&loaded, &mut memory, &Selected { tasks: tasks.clone(), forced: TaskSet::new() })?;
     let id = &loaded.plan.tasks[index].id;
     // What a waiting task depends on: the tasks before it that will run for a reason of their own.
     let causes: Vec<(&str, &[String])> = tasks
         .iter()
-        .filter(|i| **i != index)
-        .filter_map(|i| match &outlook[*i] {
-            Outlook::Run { why } => Some((&*loaded.plan.tasks[*i].id, why.as_slice())),
+        .filter(|i| *i != index)
+        .filter_map(|i| match &outlook[i] {
+            Outlook::Run { why } => Some((&*loaded.plan.tasks[i].id, why.as_slice())),
             _ => None,
         })
         .collect();

@@ -1,6 +1,5 @@
 //! `phasegraph run` and `phasegraph resume`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use phasegraph::cache::Memory;
 use phasegraph::diag::exit;
 use phasegraph::events::{Listener, Outcome, Record, RunView};
 use phasegraph::exec::{self, Capacity, Gpu, GpuWatch, Handle, Interrupt, Leases, Options, Summary};
+use phasegraph::plan::TaskSet;
 use phasegraph::report::{Plain, tally};
 use phasegraph::study::DeviceKind;
 use phasegraph::{os, runtime};
@@ -75,8 +75,8 @@ fn go(loaded: &Loaded, memory: Memory, args: &Run) -> Result<u8, Failure> {
 }
 
 /// GPUs, if any of these tasks wants one.
-fn leases(loaded: &Loaded, tasks: &BTreeSet<usize>, args: &Run) -> Result<Option<Leases>, Failure> {
-    if !tasks.iter().any(|task| loaded.plan.tasks[*task].resources.device == DeviceKind::Cuda) {
+fn leases(loaded: &Loaded, tasks: &TaskSet, args: &Run) -> Result<Option<Leases>, Failure> {
+    if !tasks.iter().any(|task| loaded.plan.tasks[task].resources.device == DeviceKind::Cuda) {
         return Ok(None);
     }
     let mut gpus = surroundings::gpus();

@@ -104,7 +104,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         let (sender, inbox) = channel();
         let edges = plan.edges();
         let missing = edges.missing();
-        let undecided = options.selected.iter().copied().filter(|i| missing[*i] == 0).collect();
+        let undecided = options.selected.iter().filter(|i| missing[*i] == 0).collect();
         let resuming = plan.tasks.iter().filter(|task| task.resumes);
         let publisher = Publisher::start(Intake::new(store.root()), sender.clone())
             .map_err(StoreError::io("write to", store.root()))?;
@@ -196,7 +196,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         }
         self.forecast_at = Instant::now();
         let selected = &self.options.selected;
-        let left = |index: usize| selected.contains(&index) && !self.states[index].is_final();
+        let left = |index: usize| selected.contains(index) && !self.states[index].is_final();
         let past = |task: &Task| self.history.past(&task.id).seconds;
         match self.plan.estimate(left, past, self.options.capacity.cores) {
             Some(estimate) => self.book.write(Event::Forecast { seconds: estimate.seconds }),
@@ -214,13 +214,13 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
     }
 
     fn finish(mut self) -> Result<Summary, StoreError> {
-        for &index in &self.options.selected {
+        for index in self.options.selected.iter() {
             if !self.states[index].is_final() {
                 self.cancel(index)?;
             }
         }
         self.flush_memory()?;
-        let all_done = self.options.selected.iter().all(|i| self.states[*i].is_done());
+        let all_done = self.options.selected.iter().all(|i| self.states[i].is_done());
         let outcome = match (all_done, self.interrupted) {
             (true, _) => Outcome::Succeeded,
             (false, true) => Outcome::Interrupted,
@@ -228,7 +228,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         };
         let selected = &self.options.selected;
         let states = self.states.iter().enumerate();
-        let states = states.map(|(i, state)| selected.contains(&i).then_some(*state)).collect();
+        let states = states.map(|(i, state)| selected.contains(i).then_some(*state)).collect();
         let (run, runtime_missing) = (self.run.to_owned(), self.runtime_missing);
         // The rest is known to the caller.
         Ok(Summary { run, outcome, states, runtime_missing, seconds: 0.0, view: RunView::default() })
@@ -298,7 +298,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
         for next in self.edges.downstream(index) {
             self.missing[next] -= 1;
             if self.missing[next] == 0
-                && self.options.selected.contains(&next)
+                && self.options.selected.contains(next)
                 && self.states[next] == TaskState::Waiting
             {
                 self.undecided.push_back(next);

@@ -146,7 +146,7 @@ impl Dispatcher<'_, '_> {
             reached.extend(self.edges.downstream(from).filter(|next| blocked.insert(*next)));
         }
         for next in blocked {
-            if self.options.selected.contains(&next) && self.state(next) == TaskState::Waiting {
+            if self.options.selected.contains(next) && self.state(next) == TaskState::Waiting {
                 self.set(next, Change::Block);
                 self.book.write(Event::TaskBlocked { task: self.name(next), by: task.clone() })?;
             }

@@ -1,6 +1,5 @@
 //! One run of a plan, from taking the lock to the last event.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::cache::{Layout, Memory, StoreError, StoreLock, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
 use crate::os;
-use crate::plan::Plan;
+use crate::plan::{Plan, TaskSet};
 
 /// Finds or fetches ONNX Runtime when the first task needs it.
 pub type RuntimeProvider = Arc<dyn Fn() -> Result<PathBuf, StageError> + Send + Sync>;
@@ -21,9 +20,9 @@ pub type RuntimeProvider = Arc<dyn Fn() -> Result<PathBuf, StageError> + Send + 
 /// How to run.
 pub struct Options {
     /// Tasks to look at: targets and all they need.
-    pub selected: BTreeSet<usize>,
+    pub selected: TaskSet,
     /// Tasks that run whatever the store holds.
-    pub forced: BTreeSet<usize>,
+    pub forced: TaskSet,
     /// Whether independent tasks go on after a failure.
     pub keep_going: bool,
     /// What may be used at the same time.

@@ -270,7 +270,7 @@ impl Dispatcher<'_, '_> {
         match self.misses.get(&index).filter(|_| task.resumes) {
             None => self.staging.empty(),
             Some(miss) => {
-                let afresh = attempt == 1 && self.options.forced.contains(&index);
+                let afresh = attempt == 1 && self.options.forced.contains(index);
                 self.staging.kept(&task.id, &miss.fingerprint, afresh)
             }
         }

@@ -8,6 +8,7 @@ mod labels;
 mod outlook;
 mod render;
 mod select;
+mod set;
 mod task;
 
 pub use edges::Edges;
@@ -17,4 +18,5 @@ pub use labels::Labels;
 pub use outlook::Outlook;
 pub use render::{Format, Times, render};
 pub use select::{SelectError, Selection};
+pub use set::TaskSet;
 pub use task::{Inputs, Plan, Source, Task};

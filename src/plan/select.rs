@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Plan, Task};
+use super::{Plan, Task, TaskSet};
 use crate::diag::nearest;
 use crate::study::Phase;
 
@@ -172,7 +172,7 @@ fn up_to(plan: &Plan, name: &str) -> Result<BTreeSet<usize>, SelectError> {
     if let Some(phase) = Phase::from_name(name) {
         return Ok((0..plan.tasks.len()).filter(|i| plan.tasks[*i].phase <= phase).collect());
     }
-    Ok(plan.with_upstream(&stage(plan, name)?))
+    Ok(plan.with_upstream(&TaskSet::from(&stage(plan, name)?)).iter().collect())
 }
 
 fn stage(plan: &Plan, name: &str) -> Result<BTreeSet<usize>, SelectError> {

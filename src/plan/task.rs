@@ -3,14 +3,14 @@
 //! A study may have a hundred thousand tasks, so whatever tasks of one stage or point have in common is
 //! shared between them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::Labels;
+use super::{Labels, TaskSet};
 use crate::study::{Phase, Rescue, Resources, Retries};
 
 /// Where an input comes from.
@@ -166,16 +166,16 @@ impl Plan {
     }
 
     /// `targets` and everything they need, ascending (so in plan order).
-    pub fn with_upstream(&self, targets: &BTreeSet<usize>) -> BTreeSet<usize> {
+    pub fn with_upstream(&self, targets: &TaskSet) -> TaskSet {
+        let mut needed = targets.clone();
         if targets.len() == self.tasks.len() {
-            return targets.clone();
+            return needed;
         }
         let edges = self.edges();
-        let mut needed = targets.clone();
         // The order is topological, so one pass from the back sees every consumer before its producers.
         for index in (0..self.tasks.len()).rev() {
-            if needed.contains(&index) {
-                needed.extend(edges.upstream(index));
+            if needed.contains(index) {
+                edges.upstream(index).for_each(|up| needed.insert(up));
             }
         }
         needed
