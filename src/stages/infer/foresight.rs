@@ -56,7 +56,15 @@ impl Appetite {
     pub fn of_model(model: &Path) -> StageResult<Self> {
         let wrong = |why: String| StageError::input(format!("model {}: {why}", model.display()));
         let bytes = std::fs::read(model).map_err(|e| wrong(e.to_string()))?;
-        let found = onnx::footprint(bytes).map_err(wrong)?;
+        Self::of_bytes(bytes).map_err(wrong)
+    }
+
+    /// The same of a file's bytes.
+    ///
+    /// # Errors
+    /// Says why they are no such model.
+    pub fn of_bytes(model: Vec<u8>) -> Result<Self, String> {
+        let found = onnx::footprint(model)?;
         Ok(Self {
             // Weights are outside the arena, and so belong to the process.
             fixed: (found.fixed - found.weights) / 100 * HELD,
@@ -140,23 +148,11 @@ pub fn key(model: &Digest, library: &Path, device: Device, threads: usize) -> St
     format!("memory/{}/{provider}/{threads}/{}", model.short(), library::label(library))
 }
 
-/// Foresees the inference of `groups` groups with the model file `model`, without running anything.
+/// Foresees the inference of `groups` groups, without running anything.
 ///
-/// `known` is the appetite learnt earlier ([`Appetite::recall`]); without it the shapes in the file must do.
 /// `asked` is what the study says, `most` what is left of it after earlier attempts ran out of memory.
-///
-/// # Errors
-/// As for [`Appetite::of_model`].
-pub fn foresee(
-    model: &Path,
-    groups: usize,
-    room: Room,
-    known: Option<Appetite>,
-    asked: Chunk,
-    most: Option<u64>,
-) -> StageResult<Foresight> {
-    let appetite = known.map_or_else(|| Appetite::of_model(model), Ok)?;
-    Ok(choose(&appetite, groups, room, chunks::bounds(asked, most, groups, room.device)))
+pub fn foresee(appetite: &Appetite, groups: usize, room: Room, asked: Chunk, most: Option<u64>) -> Foresight {
+    choose(appetite, groups, room, chunks::bounds(asked, most, groups, room.device))
 }
 
 /// The largest chunk for which there is room, within `bounds`.
