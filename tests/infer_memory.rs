@@ -163,7 +163,7 @@ fn memory_is_foreseen_and_does_not_grow_with_the_scan() {
     let measured: Appetite = serde_json::from_value(value.clone()).unwrap();
     let guessed = Appetite::of_model(&model).unwrap();
     println!("guessed {guessed:?}\nmeasured {measured:?}");
-    assert!(off(guessed.session(32), measured.session(32)) < 0.5, "{guessed:?} {measured:?}");
+    assert!(off(guessed.session(64, 600), measured.session(64, 600)) < 0.5, "{guessed:?} {measured:?}");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_limit_makes_chunks_smaller_and_all_at_once_fail_cleanly() {
     let limit = 128 << 20;
     let facts = run(&data, &model, json!(2), &BTreeMap::new(), None).facts;
     let told = run(&data, &model, json!(500), &facts, Some(limit));
-    assert!(told.chunk > 4 && told.chunk < 200, "{}", told.chunk);
+    assert!(told.chunk > 8 && told.chunk < 400, "{}", told.chunk);
     assert!(told.peak() < limit && told.peak() > limit / 2, "{}", told.peak());
 
     let all = run(&data, &model, json!("all"), &facts, Some(limit));
@@ -196,7 +196,7 @@ fn a_limit_makes_chunks_smaller_and_all_at_once_fail_cleanly() {
     let known: Appetite = serde_json::from_value(value.clone()).unwrap();
     let room = Room { device: Device::Cpu, host: Some(limit), on_device: None };
     let asked: Chunk = serde_json::from_value(json!(500)).unwrap();
-    let seen = infer::foresee(&model, 600, room, Some(known), asked, None).unwrap();
+    let seen = infer::foresee(&known, 600, room, asked, None);
     assert!(
         seen.fits && seen.measured && seen.chunk.abs_diff(told.chunk as usize) <= told.chunk as usize / 2
     );

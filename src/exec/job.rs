@@ -78,7 +78,7 @@ fn tuned(mut params: Value, task: &Task, chunk: Option<u64>) -> Value {
 }
 
 /// Parameters and tuning together: the stage sees one object.
-fn merged(params: &Value, tuning: &Value) -> Value {
+pub(super) fn merged(params: &Value, tuning: &Value) -> Value {
     match (params, tuning) {
         (Value::Object(params), Value::Object(tuning)) => {
             let mut all = params.clone();

@@ -12,6 +12,7 @@ mod lock;
 mod ended;
 mod facts;
 mod failing;
+mod forecast;
 mod loss;
 mod pool;
 mod process;
@@ -26,6 +27,7 @@ mod staging;
 mod starting;
 mod state;
 
+pub use forecast::foresee;
 pub use gpu_room::{GpuWatch, Look, look_at_gpu};
 pub use gpus::{InstalledGpu, installed_gpus, visible_gpus};
 pub use inbox::{Handle, Interrupt};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::Times;
+use super::{Prospects, need};
 use crate::diag::{duration, memory};
 use crate::plan::{Estimate, Outlook, Past, Plan, Source, Task};
 use crate::study::{DeviceKind, Rescue, Resources};
@@ -11,7 +11,7 @@ use crate::study::{DeviceKind, Rescue, Resources};
 /// Fan-ins longer than this are shown by their first members and a count.
 const SHOWN: usize = 4;
 
-pub(super) fn render(plan: &Plan, outlook: &[Outlook], times: &Times) -> String {
+pub(super) fn render(plan: &Plan, outlook: &[Outlook], prospects: &Prospects) -> String {
     let mut out = String::new();
     let mut phase = None;
     for (index, (task, outlook)) in plan.tasks.iter().zip(outlook).enumerate() {
@@ -23,14 +23,18 @@ pub(super) fn render(plan: &Plan, outlook: &[Outlook], times: &Times) -> String 
             let _ = writeln!(out, "phase {}", task.phase.name());
         }
         write_task(&mut out, plan, index, task, outlook);
-        if let (Some(past), false) = (times.past.get(index).and_then(last), *outlook == Outlook::Cached) {
+        if let (Some(past), false) = (prospects.past.get(index).and_then(last), *outlook == Outlook::Cached) {
             let _ = writeln!(out, "         last   {past}");
+        }
+        if let Some(need) = prospects.needs.get(&index) {
+            let _ = writeln!(out, "         need   {}", need::line(need));
         }
     }
     let _ = writeln!(out, "{}", totals(outlook));
-    if let Some(estimate) = &times.estimate {
+    if let Some(estimate) = &prospects.estimate {
         let _ = writeln!(out, "{}", forecast(estimate));
     }
+    out += &need::warnings(prospects.needs.iter().map(|(index, need)| (&plan.tasks[*index], need)));
     out
 }
 

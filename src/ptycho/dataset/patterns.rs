@@ -56,6 +56,17 @@ impl Dataset {
         let npz = &mut NpzReader::open(path)?;
         Ok(Self::with(npz, |npz, key, m| Ok(((), Order::of(npz, key, m)?.side)))?.0)
     }
+
+    /// Number and side of the patterns, M and N, from the headers alone.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read), of what the headers tell.
+    pub fn shape(path: &Path) -> StageResult<[usize; 2]> {
+        let npz = &mut NpzReader::open(path)?;
+        let key = read::measured(npz)?;
+        let count = npz.header("xcoords")?.shape.iter().product();
+        Ok([count, Order::of(npz, key, count)?.side])
+    }
 }
 
 impl Patterns {

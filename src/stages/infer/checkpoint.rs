@@ -3,7 +3,7 @@
 //!
 //! The record names what it belongs to and, per chunk, the checksum of its values: whatever a crash left of
 //! either file, only what is really there counts. Both files are made durable every two seconds, values
-//! first; of what a killed process wrote before that, nothing is lost either.
+//! first, while others compute; of what a killed process wrote before that, nothing is lost either.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,11 +43,11 @@ pub(super) struct Origin {
 #[serde(rename_all = "snake_case")]
 enum Line {
     For(Origin),
-    /// A chunk, which begins where the one before it ends.
+    /// Groups that were computed together; they begin where the ones before them end.
     Done {
         /// Groups up to this one are there.
         to: usize,
-        /// CRC-32 of the chunk's values.
+        /// CRC-32 of their values.
         crc: u32,
         /// What was seen in all patches up to here.
         verdict: Verdict,
@@ -100,7 +100,7 @@ impl Output {
         self.verdict
     }
 
-    /// Appends one patch of the chunk that follows.
+    /// Appends one patch of the groups that follow.
     pub fn patch(&mut self, values: impl Iterator<Item = Complex32>) -> StageResult {
         self.bytes.clear();
         for value in values {
@@ -111,15 +111,16 @@ impl Output {
     }
 
     /// Records that the groups before `to` are there.
-    pub fn chunk_is_whole(&mut self, to: usize, verdict: Verdict) -> StageResult {
+    pub fn are_whole(&mut self, to: usize, verdict: Verdict) -> StageResult {
         (self.done, self.verdict) = (to, verdict);
-        let due = self.flushed.elapsed() >= FLUSH;
-        if due {
-            self.npz.sync()?;
-        }
         self.record.push(&Line::Done { to, crc: self.npz.take_checksum(), verdict })?;
-        self.record.flush()?;
-        if due {
+        Ok(self.record.flush()?)
+    }
+
+    /// Makes what is there durable, now and then.
+    pub fn sync_if_due(&mut self) -> StageResult {
+        if self.flushed.elapsed() >= FLUSH {
+            self.npz.sync()?;
             self.record.sync()?;
             self.flushed = Instant::now();
         }

@@ -1,4 +1,4 @@
-//! How many groups go through the network at a time.
+//! How many groups are in hand at a time.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stages::Device;
 
-/// Above this a processor is no faster, and memory grows: measured, 4 groups at a time are as fast as 64
-/// (`benches/inference`).
+/// Above this a processor is no faster, and memory grows: measured, 4 groups through the network at once are as
+/// fast as 8, and faster than 16 or 64 (`benches/inference`).
 const FASTEST: usize = 16;
 
 /// The same on a GPU, which wants more to do at a time.

@@ -56,7 +56,15 @@ impl Appetite {
     pub fn of_model(model: &Path) -> StageResult<Self> {
         let wrong = |why: String| StageError::input(format!("model {}: {why}", model.display()));
         let bytes = std::fs::read(model).map_err(|e| wrong(e.to_string()))?;
-        let found = onnx::footprint(bytes).map_err(wrong)?;
+        Self::of_bytes(bytes).map_err(wrong)
+    }
+
+    /// The same of a file's bytes.
+    ///
+    /// # Errors
+    /// Says why they are no such model.
+    pub fn of_bytes(model: Vec<u8>) -> Result<Self, String> {
+        let found = onnx::footprint(model)?;
         Ok(Self {
             // Weights are outside the arena, and so belong to the process.
             fixed: (found.fixed - found.weights) / 100 * HELD,
@@ -73,9 +81,10 @@ impl Appetite {
         serde_json::from_value(facts.get(key)?.clone()).ok()
     }
 
-    /// The session's memory for chunks of that size.
-    pub fn session(&self, chunk: usize) -> u64 {
-        self.fixed.saturating_add(self.per_group.saturating_mul(super::session::batch(chunk) as u64))
+    /// The session's memory for chunks of that size out of `groups`.
+    pub fn session(&self, chunk: usize, groups: usize) -> u64 {
+        let batch = super::session::batch(stream::at_once(chunk, groups));
+        self.fixed.saturating_add(self.per_group.saturating_mul(batch as u64))
     }
 
     /// What the stage holds itself for chunks of that size out of `groups`.
@@ -86,7 +95,7 @@ impl Appetite {
     /// The process's resident peak for chunks of that size out of `groups`. On a CUDA device the session's
     /// own memory is there.
     pub fn peak(&self, chunk: usize, groups: usize, device: Device) -> u64 {
-        let session = if device == Device::Cpu { self.session(chunk) } else { 0 };
+        let session = if device == Device::Cpu { self.session(chunk, groups) } else { 0 };
         self.base.saturating_add(session).saturating_add(self.buffers(chunk, groups)).max(self.loading)
     }
 }
@@ -110,7 +119,7 @@ impl Room {
 
     fn holds(&self, appetite: &Appetite, chunk: usize, groups: usize) -> bool {
         let within = |need: u64, limit: Option<u64>| limit.is_none_or(|limit| need <= limit - limit / MARGIN);
-        let on_device = self.device == Device::Cpu || within(appetite.session(chunk), self.on_device);
+        let on_device = self.device == Device::Cpu || within(appetite.session(chunk, groups), self.on_device);
         on_device && within(appetite.peak(chunk, groups, self.device), self.host)
     }
 }
@@ -139,23 +148,11 @@ pub fn key(model: &Digest, library: &Path, device: Device, threads: usize) -> St
     format!("memory/{}/{provider}/{threads}/{}", model.short(), library::label(library))
 }
 
-/// Foresees the inference of `groups` groups with the model file `model`, without running anything.
+/// Foresees the inference of `groups` groups, without running anything.
 ///
-/// `known` is the appetite learnt earlier ([`Appetite::recall`]); without it the shapes in the file must do.
 /// `asked` is what the study says, `most` what is left of it after earlier attempts ran out of memory.
-///
-/// # Errors
-/// As for [`Appetite::of_model`].
-pub fn foresee(
-    model: &Path,
-    groups: usize,
-    room: Room,
-    known: Option<Appetite>,
-    asked: Chunk,
-    most: Option<u64>,
-) -> StageResult<Foresight> {
-    let appetite = known.map_or_else(|| Appetite::of_model(model), Ok)?;
-    Ok(choose(&appetite, groups, room, chunks::bounds(asked, most, groups, room.device)))
+pub fn foresee(appetite: &Appetite, groups: usize, room: Room, asked: Chunk, most: Option<u64>) -> Foresight {
+    choose(appetite, groups, room, chunks::bounds(asked, most, groups, room.device))
 }
 
 /// The largest chunk for which there is room, within `bounds`.
@@ -164,7 +161,7 @@ pub(super) fn choose(appetite: &Appetite, groups: usize, room: Room, bounds: chu
     let most = bounds.most.max(1);
     let chunk = match bounds.shrinks {
         true if !fits(most) => {
-            // What is needed grows with the chunk, but for the last step, where a second buffer falls away.
+            // What is needed grows with the chunk.
             let (mut low, mut high) = (0, most);
             while high - low > 1 {
                 let middle = low.midpoint(high);
@@ -200,10 +197,10 @@ mod tests {
     fn the_largest_chunk_that_fits_is_taken() {
         let auto = Chunk::default();
         let many: Chunk = serde_json::from_str("64").unwrap();
-        // 5000 + 1000 + 20·(100 + 2·12) = 8480 and a sixteenth to spare.
-        let seen = chosen(1000, 9046, many, None);
-        assert_eq!((seen.chunk, seen.predicted_peak, seen.margin, seen.fits), (20, 8480, 565, true));
-        assert_eq!(chosen(1000, 9044, many, None).chunk, 19);
+        // 20 in hand, 10 at once: 5000 + 1000 + 10·(100 + 4·6) = 7240 and a sixteenth to spare.
+        let seen = chosen(1000, 7723, many, None);
+        assert_eq!((seen.chunk, seen.predicted_peak, seen.margin, seen.fits), (20, 7240, 482, true));
+        assert_eq!(chosen(1000, 7721, many, None).chunk, 18);
         assert_eq!(chosen(1000, u64::MAX, auto, None).chunk, 16);
         assert_eq!(chosen(1000, u64::MAX, auto, Some(8)).chunk, 8);
         assert_eq!(chosen(7, u64::MAX, auto, None).chunk, 7);
@@ -213,8 +210,8 @@ mod tests {
     fn a_device_has_a_limit_of_its_own() {
         let room = Room { device: Device::Cuda(0), host: Some(9046), on_device: Some(2000) };
         let seen = choose(&SMALL, 1000, room, chunks::bounds(Chunk::default(), None, 1000, Device::Cuda(0)));
-        // 1000 + 8·100 of 2000 less a sixteenth; the host holds the buffers only.
-        assert_eq!((seen.chunk, seen.predicted_peak, seen.fits), (8, 6500, true));
+        // 1000 + 8·100 of 2000 less a sixteenth for 16 in hand; the host holds the buffers only.
+        assert_eq!((seen.chunk, seen.predicted_peak, seen.fits), (16, 6500, true));
     }
 
     #[test]
@@ -222,13 +219,13 @@ mod tests {
         let all: Chunk = serde_json::from_str("\"all\"").unwrap();
         let seen = chosen(1000, 9046, all, None);
         assert_eq!((seen.chunk, seen.fits), (1000, false));
-        assert_eq!(chosen(1000, 9046, all, Some(500)).chunk, 20);
+        assert_eq!(chosen(1000, 9046, all, Some(500)).chunk, 40);
     }
 
     #[test]
     fn loading_counts_and_nothing_fits_into_too_little() {
         let seen = chosen(10, 6600, Chunk::default(), None);
         assert_eq!((seen.chunk, seen.predicted_peak, seen.fits), (0, 6500, false));
-        assert_eq!(chosen(10, 7000, Chunk::default(), None).chunk, 4);
+        assert_eq!(chosen(10, 7000, Chunk::default(), None).chunk, 5, "two chunks of as many");
     }
 }

@@ -51,8 +51,10 @@ pub struct Infer;
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Groups that go through the network at a time: a number, fewer where memory is short; `auto`, as many
-    /// as are of use and fit; or `all`, whether they fit or not. Never changes the result.
+    /// Groups in hand at a time, of which one half goes through the network while the other is written: a
+    /// number, fewer where memory is short; `auto`, as many as are of use and fit; or `all` through the network
+    /// at once, whether they fit or not. Never changes the result; a process that is killed has at most one
+    /// chunk to do again.
     #[serde(default)]
     pub chunk: Chunk,
 }
@@ -141,8 +143,8 @@ impl Stage for Infer {
         }
         let chunk = decide(cx, &appetite, images - output.done(), room, limits, bounds)?;
         let start = Instant::now();
-        let ranges = chunks::split(output.done()..images, chunk);
-        let verdict = stream::run(cx, &mut model, &source, ranges, &mut output)
+        let chunks = chunks::split(output.done()..images, chunk);
+        let verdict = stream::run(cx, &mut model, &source, chunks, &mut output)
             .and_then(|()| output.verdict().report(cx));
         cx.measure("inference_s", start.elapsed().as_secs_f64());
         match verdict {
@@ -225,7 +227,7 @@ fn decide(
     limits: Limits,
     bounds: chunks::Bounds,
 ) -> StageResult<usize> {
-    let bounds = probe::within(appetite, bounds, limits);
+    let bounds = probe::within(appetite, bounds, groups, limits);
     let seen = foresight::choose(appetite, groups, probe::without_stacks(room), bounds);
     if bounds.shrinks && !seen.fits && groups > 0 {
         return Err(probe::too_little(appetite, groups, 1, room));

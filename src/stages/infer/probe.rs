@@ -86,10 +86,13 @@ pub(super) fn now(appetite: Appetite, model: &Model) -> StageResult<Appetite> {
 }
 
 /// The chunks for which the session's limit, set before its appetite was known, leaves room.
-pub(super) fn within(appetite: &Appetite, bounds: Bounds, limits: Limits) -> Bounds {
+pub(super) fn within(appetite: &Appetite, bounds: Bounds, groups: usize, limits: Limits) -> Bounds {
     let Some(limit) = limits.host.filter(|_| bounds.shrinks) else { return bounds };
-    let most = limit.saturating_sub(appetite.fixed) / appetite.per_group.max(1);
-    Bounds { most: bounds.most.min(usize::try_from(most).unwrap_or(usize::MAX)), ..bounds }
+    let at_once = limit.saturating_sub(appetite.fixed) / appetite.per_group.max(1);
+    let at_once = usize::try_from(at_once).unwrap_or(usize::MAX);
+    // All at once, or half of a chunk that is not all.
+    let most = if at_once >= groups { groups } else { (2 * at_once).min(groups - 1) };
+    Bounds { most: bounds.most.min(most), ..bounds }
 }
 
 /// A limit may count what may be written rather than what was (stacks, above all): the room without that.

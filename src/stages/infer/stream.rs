@@ -1,6 +1,9 @@
-//! Groups through the network, chunk by chunk: while one computes, the next is read and the one before it
-//! written, each by a thread of its own. Two buffers each way are all the memory it takes, however many
-//! groups there are.
+//! Groups through the network: while some compute, the next are read and the ones before them written, each by a
+//! thread of its own. Two buffers each way are all the memory it takes, however many groups there are.
+//!
+//! A chunk is what is in hand and not on record yet, so that a process killed at any moment has no more than one
+//! chunk to do again: one half computes while the other is written. To write a chunk as a whole before the next is
+//! begun would promise the same and leave a fast device idle meanwhile.
 
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +18,7 @@ use crate::diag::{FailureClass, StageError, StageResult};
 use crate::ptycho::dataset::Patterns;
 use crate::stages::Context;
 
-/// Buffers each way: one in use, one being filled or emptied.
+/// Buffers of patterns: one in use, one being filled.
 const BUFFERS: usize = 2;
 
 /// What flows: patterns, by group.
@@ -28,47 +31,70 @@ pub(super) struct Source<'a> {
     pub factor: f32,
 }
 
-/// A chunk's amplitudes and phases, each [group, member, row, col].
+/// Amplitudes and phases of some groups, each [group, member, row, col].
 struct Predicted {
     groups: Range<usize>,
     amplitude: Vec<f32>,
     phase: Vec<f32>,
 }
 
+/// Groups that go through the network together, of chunks of that size out of `left`.
+pub(super) fn at_once(chunk: usize, left: usize) -> usize {
+    if chunk < left { chunk.div_ceil(2) } else { chunk }
+}
+
 /// Bytes that buffers take for chunks of that many groups out of `left`, each group `pixels` = C·N² pixels.
 pub(super) fn buffer_bytes(chunk: usize, left: usize, pixels: usize) -> u64 {
-    (count(chunk, left) * session::batch(chunk) * pixels * (1 + 2) * size_of::<f32>()) as u64
+    let (inputs, outputs) = buffers(chunk, left);
+    let values = session::batch(at_once(chunk, left)) * pixels;
+    ((inputs + 2 * outputs) * values * size_of::<f32>()) as u64
 }
 
-fn count(chunk: usize, left: usize) -> usize {
-    if chunk < left { BUFFERS } else { 1 }
+/// Buffers for patterns and for what becomes of them. A chunk of a single group has no halves: the next is not
+/// begun before it is on record.
+fn buffers(chunk: usize, left: usize) -> (usize, usize) {
+    let inputs = if chunk < left { BUFFERS } else { 1 };
+    (inputs, inputs.min(chunk).max(1))
 }
 
-/// Runs the groups of `ranges`, which follow one another, and appends their patches to `output`.
+/// The halves of chunks, if more than one chunk follows from them; neighbours are no more than a chunk together.
+fn halves(chunks: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    if chunks.len() < 2 {
+        return chunks;
+    }
+    let cut = |chunk: Range<usize>| {
+        let middle = chunk.start + chunk.len().div_ceil(2);
+        [chunk.start..middle, middle..chunk.end]
+    };
+    chunks.into_iter().flat_map(cut).filter(|half| !half.is_empty()).collect()
+}
+
+/// Runs the groups of `chunks`, which follow one another, and appends their patches to `output`.
 pub(super) fn run(
     cx: &mut Context<'_>,
     model: &mut Model,
     source: &Source<'_>,
-    ranges: Vec<Range<usize>>,
+    chunks: Vec<Range<usize>>,
     output: &mut Output,
 ) -> StageResult {
     let total = source.members.nrows() as u64;
-    let largest = ranges.iter().map(Range::len).max().unwrap_or(0);
-    let left: usize = ranges.iter().map(Range::len).sum();
-    let values = session::batch(largest) * source.pixels();
+    let largest = chunks.iter().map(Range::len).max().unwrap_or(0);
+    let left: usize = chunks.iter().map(Range::len).sum();
+    let values = session::batch(at_once(largest, left)) * source.pixels();
+    let (inputs, outputs) = buffers(largest, left);
+    let ranges = halves(chunks);
     // Each way the full buffers travel and the empty ones come back; nobody waits for room.
-    let channel = || sync_channel::<(Range<usize>, Vec<f32>)>(BUFFERS);
-    let ((to_model, inputs), (give_input, spare_inputs)) = (channel(), channel());
-    let ((to_disk, predicted), (give_output, spare_outputs)) =
-        (sync_channel::<Predicted>(BUFFERS), sync_channel::<Predicted>(BUFFERS));
-    for _ in 0..count(largest, left) {
-        // A channel with room and both ends here takes what it is given.
+    let channel = || sync_channel::<Gathered>(BUFFERS);
+    let ((to_model, gathered), (give_input, spare_inputs)) = (channel(), channel());
+    let channel = || sync_channel::<Predicted>(BUFFERS);
+    let ((to_disk, predicted), (give_output, spare_outputs)) = (channel(), channel());
+    // A channel with room and both ends here takes what it is given.
+    for _ in 0..inputs {
         let _ = give_input.send((0..0, reserve(values)?));
-        let _ = give_output.send(Predicted {
-            groups: 0..0,
-            amplitude: reserve(values)?,
-            phase: reserve(values)?,
-        });
+    }
+    for _ in 0..outputs {
+        let (amplitude, phase) = (reserve(values)?, reserve(values)?);
+        let _ = give_output.send(Predicted { groups: 0..0, amplitude, phase });
     }
     thread::scope(|scope| {
         let plan = ranges.clone();
@@ -76,6 +102,9 @@ pub(super) fn run(
         let writer = spawn(scope, "write", move || write(source, output, predicted, give_output))?;
         let computed = (|| {
             for range in ranges {
+                // It comes back when its groups are on record. If one of the others has ended instead, its own
+                // error says why.
+                let Ok(mut to) = spare_outputs.recv() else { break };
                 cx.progress(range.start as u64, total, "groups", None);
                 if cx.is_stopping() {
                     return Err(StageError::new(
@@ -83,10 +112,7 @@ pub(super) fn run(
                         format!("asked to end after {} of {total} groups, which are kept", range.start),
                     ));
                 }
-                // One of the others has ended: its own error says why.
-                let (Ok((groups, mut input)), Ok(mut to)) = (inputs.recv(), spare_outputs.recv()) else {
-                    break;
-                };
+                let Ok((groups, mut input)) = gathered.recv() else { break };
                 // Memory that runs out here is of class `OutOfMemory`: the place where smaller chunks help.
                 model.run_into(groups.len(), &mut input, &mut to.amplitude, &mut to.phase)?;
                 to.groups = groups.clone();
@@ -98,7 +124,7 @@ pub(super) fn run(
             Ok(())
         })();
         // Both end when there is nothing more to come or to give to.
-        drop((inputs, give_input, to_disk, spare_outputs));
+        drop((gathered, give_input, to_disk, spare_outputs));
         let (read, written) = (join(reader), join(writer));
         computed.and(written).and(read)
     })?;
@@ -137,15 +163,15 @@ pub(super) fn reserve(values: usize) -> StageResult<Vec<f32>> {
     Ok(buffer)
 }
 
-type Chunk = (Range<usize>, Vec<f32>);
+type Gathered = (Range<usize>, Vec<f32>);
 
 // Both threads own their ends of the channels, so that whoever fails is noticed by the others.
 #[allow(clippy::needless_pass_by_value)]
 fn read(
     source: &Source<'_>,
     ranges: Vec<Range<usize>>,
-    spare: Receiver<Chunk>,
-    to: SyncSender<Chunk>,
+    spare: Receiver<Gathered>,
+    to: SyncSender<Gathered>,
 ) -> StageResult {
     let mut bytes = Vec::new();
     for range in ranges {
@@ -182,8 +208,9 @@ fn write(
         {
             output.patch(amplitude.iter().zip(phase).map(|(&a, &p)| Complex32::from_polar(a, p)))?;
         }
-        output.chunk_is_whole(groups.end, verdict)?;
+        output.are_whole(groups.end, verdict)?;
         let _ = spare.send(predicted);
+        output.sync_if_due()?;
     }
     Ok(())
 }
@@ -198,4 +225,23 @@ fn spawn<'scope>(
 
 fn join(thread: thread::ScopedJoinHandle<'_, StageResult>) -> StageResult {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::infer::chunks::split;
+
+    #[test]
+    fn what_computes_and_what_is_written_are_a_chunk_together() {
+        for (groups, chunk) in [(40, 1), (40, 2), (40, 7), (41, 8), (9, 8), (8, 8), (3, 8), (0, 8)] {
+            let ranges = halves(split(0..groups, chunk));
+            assert!(ranges.iter().cloned().flatten().eq(0..groups), "{groups} by {chunk}");
+            let longest = ranges.iter().map(Range::len).max().unwrap_or(0);
+            assert!(longest <= at_once(chunk.min(groups), groups), "{groups} by {chunk}: {ranges:?}");
+            let (_, outputs) = buffers(chunk.min(groups), groups);
+            let in_hand = ranges.windows(outputs).map(|some| some.iter().map(Range::len).sum::<usize>());
+            assert!(in_hand.max().unwrap_or(0) <= chunk, "{groups} by {chunk}: {ranges:?}");
+        }
+    }
 }

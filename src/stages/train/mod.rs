@@ -228,6 +228,16 @@ fn training_digest(cx: &Context<'_>, params: &Params) -> StageResult<Digest> {
     Ok(hasher.finish())
 }
 
+/// The model file that a training would begin with, for patterns of that side: its shapes are those of the one
+/// it ends with.
+///
+/// # Errors
+/// If there is no such network.
+pub fn untrained(params: &Params, side: usize) -> StageResult<Vec<u8>> {
+    let network = Network::new(build(params, side)?, 0, 1.0, CEILING);
+    Ok(export::encode(&network, params, Digest::NONE))
+}
+
 /// The network for patterns of that side.
 fn build(params: &Params, side: usize) -> StageResult<Graph> {
     let Params { width, depth, field, .. } = *params;
