@@ -4,16 +4,20 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::fingerprint::{Inputs, own_digest};
 use super::{
     Change, Contents, FINGERPRINT_VERSION, Fingerprint, Finished, History, InputDigest, Known, Layout,
     Presence, Results, Store, StoreError, changes,
 };
 use crate::io::digest::Digest;
-use crate::plan::{Labels, Plan, Source, TaskSet};
+use crate::plan::{Labels, Plan, Source, Task, TaskSet};
+
 use crate::study::DeviceKind;
+use crate::table::Table;
 
 /// What decides results but is not in the study file; the binary gathers it.
 #[derive(Debug, Clone, Default)]
@@ -137,7 +141,7 @@ impl<'a> Deciding<'a> {
             Ok(results) => results,
             Err(error) => return tasks.iter().map(|_| Err(error.clone())).collect(),
         };
-        let seen = Seen { known, store, results, files };
+        let seen = Seen { known, store, results, files, commons: self.commons(tasks) };
         let decide = |index: &usize| self.decide(*index, &seen, forced.contains(*index));
         match tasks.len() {
             0..FEW => tasks.iter().map(decide).collect(),
@@ -173,8 +177,12 @@ impl<'a> Deciding<'a> {
         if !wanted.is_empty() {
             return Ok(Decision::Hash(wanted));
         }
-        let fingerprint = self.fingerprint(index, seen.known, &files);
-        let digest = fingerprint.digest();
+        let task = &self.plan.tasks[index];
+        let inputs = self.inputs(index, seen.known, &files);
+        let common = seen.commons.get(&alike(task)).copied();
+        let common = common.unwrap_or_else(|| self.common(index).common());
+        let digest = own_digest(&common, &task.point, &inputs);
+        debug_assert_eq!(digest, self.fingerprint(index, seen.known, &files).digest());
         let why = if force {
             Why::Forced
         } else if let Some((outputs, from_manifest)) = store.lookup(&digest)? {
@@ -187,6 +195,7 @@ impl<'a> Deciding<'a> {
                 Found::Lost(output) => Why::OutputLost(output),
             }
         } else {
+            let fingerprint = Fingerprint { inputs, ..self.common(index) };
             self.why(index, &fingerprint, &digest, store)?
         };
         Ok(Decision::Run(Miss { fingerprint: digest, files, why }))
@@ -227,6 +236,10 @@ impl<'a> Deciding<'a> {
     /// The fingerprint of a task whose producers are all in `known`; `files` are the digests of its input
     /// files outside the store, in the order of its sources.
     pub fn fingerprint(&self, index: usize, known: &Known, files: &[Digest]) -> Fingerprint<'a> {
+        Fingerprint { inputs: self.inputs(index, known, files), ..self.common(index) }
+    }
+
+    fn inputs(&self, index: usize, known: &Known, files: &[Digest]) -> Inputs<'a> {
         let task = &self.plan.tasks[index];
         let mut files = files.iter();
         let mut digest = |source: &'a Source| match source {
@@ -241,7 +254,21 @@ impl<'a> Deciding<'a> {
             }
         };
         let inputs = task.inputs.iter();
-        let inputs = inputs.map(|(slot, all)| (Cow::Borrowed(slot), all.iter().map(&mut digest).collect()));
+        inputs.map(|(slot, all)| (Cow::Borrowed(slot), all.iter().map(&mut digest).collect())).collect()
+    }
+
+    /// What these tasks have in common with others, as digests: it follows from the stage and its parameters.
+    fn commons(&self, tasks: &[usize]) -> Commons {
+        let mut commons = Commons::default();
+        for index in tasks {
+            commons.entry(alike(&self.plan.tasks[*index])).or_insert_with(|| self.common(*index).common());
+        }
+        commons
+    }
+
+    /// The fingerprint but for its inputs.
+    fn common(&self, index: usize) -> Fingerprint<'a> {
+        let task = &self.plan.tasks[index];
         let variable = |name: &'a String| {
             let value = self.around.env.get(name).and_then(|v| v.as_deref());
             (Cow::Borrowed(&**name), value.map(Cow::Borrowed))
@@ -253,7 +280,7 @@ impl<'a> Deciding<'a> {
             params: Cow::Borrowed(&task.params),
             seed: task.seed,
             point: Cow::Borrowed(&task.point),
-            inputs: inputs.collect(),
+            inputs: Inputs::new(),
             outputs: Cow::Borrowed(&task.outputs),
             env: task.env.iter().map(variable).collect(),
             runtime: if task.needs_runtime {
@@ -278,6 +305,15 @@ struct Seen<'a> {
     store: &'a Store,
     results: Results,
     files: Looked<'a>,
+    commons: Commons,
+}
+
+/// By [`alike`]: digests of what tasks have in common.
+type Commons = Table<(usize, usize), Digest>;
+
+/// The same for tasks of one stage with the same parameters, which the plan keeps only once: where those lie.
+fn alike(task: &Task) -> (usize, usize) {
+    (Arc::as_ptr(&task.stage).addr(), Arc::as_ptr(&task.params).addr())
 }
 
 /// Fewer decisions than this are made on one thread.

@@ -10,7 +10,7 @@ use crate::io::digest::Digest;
 use crate::plan::Labels;
 
 /// Version of this struct: raise it when a field changes its meaning.
-pub const FINGERPRINT_VERSION: u32 = 1;
+pub const FINGERPRINT_VERSION: u32 = 2;
 
 /// One input file: its content, and the axis labels under which the stage sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct Fingerprint<'a> {
     /// Axis labels of the task, which a stage may read.
     pub point: Cow<'a, Labels>,
     /// Slot → files in order. A model is an input like any other.
-    pub inputs: BTreeMap<Cow<'a, str>, Vec<InputDigest<'a>>>,
+    pub inputs: Inputs<'a>,
     /// Output name → file name.
     pub outputs: Cow<'a, BTreeMap<String, String>>,
     /// Values of the environment variables that the study names; `None` when unset.
@@ -81,12 +81,63 @@ impl Fingerprint<'_> {
         }
     }
 
-    /// Digest of the canonical JSON of all fields.
+    /// Digest of the canonical JSON of `common`, `point` and `inputs`, where `common` is that of all other
+    /// fields.
     pub fn digest(&self) -> Digest {
-        // Fields keep their order and maps are sorted, so equal fingerprints give equal text. Serialising
-        // plain data with string keys into memory cannot fail.
-        let mut text = Vec::with_capacity(1 << 10);
-        let _ = serde_json::to_writer(&mut text, self);
-        Digest::of(&text)
+        own_digest(&self.common(), &self.point, &self.inputs)
     }
+
+    /// Digest of the fields in which the tasks of a stage mostly agree: there are thousands of them, and few
+    /// of these.
+    pub(super) fn common(&self) -> Digest {
+        // A field that is added must be named here.
+        let Self {
+            version,
+            kind,
+            kind_version,
+            params,
+            seed,
+            point: _,
+            inputs: _,
+            outputs,
+            env,
+            runtime,
+            device,
+        } = self;
+        #[derive(Serialize)]
+        struct Common<'f> {
+            version: &'f u32,
+            kind: &'f str,
+            kind_version: &'f u32,
+            params: &'f Value,
+            seed: &'f Option<u64>,
+            outputs: &'f BTreeMap<String, String>,
+            env: &'f BTreeMap<Cow<'f, str>, Option<Cow<'f, str>>>,
+            runtime: &'f Option<Cow<'f, str>>,
+            device: &'f str,
+        }
+        json(&Common { version, kind, kind_version, params, seed, outputs, env, runtime, device })
+    }
+}
+
+/// Slot → files in order.
+pub(super) type Inputs<'a> = BTreeMap<Cow<'a, str>, Vec<InputDigest<'a>>>;
+
+/// Digest of a fingerprint whose [`Fingerprint::common`] is known.
+pub(super) fn own_digest(common: &Digest, point: &Labels, inputs: &Inputs<'_>) -> Digest {
+    #[derive(Serialize)]
+    struct Own<'f> {
+        common: &'f Digest,
+        point: &'f Labels,
+        inputs: &'f Inputs<'f>,
+    }
+    json(&Own { common, point, inputs })
+}
+
+/// Fields keep their order and maps are sorted, so equal values give equal text. Serialising plain data with
+/// string keys into memory cannot fail.
+fn json(fields: &impl Serialize) -> Digest {
+    let mut text = Vec::with_capacity(1 << 10);
+    let _ = serde_json::to_writer(&mut text, fields);
+    Digest::of(&text)
 }

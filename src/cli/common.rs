@@ -51,6 +51,9 @@ pub fn load_to_run(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), F
 /// Everything that can be read at the same time is: the store needs nothing of the study but its folder, the
 /// history only its name.
 fn load_beside(args: &StudyArgs, afresh: bool, lock: Option<StoreLock>) -> Result<(Loaded, Memory), Failure> {
+    // This thread takes part: what is done together begins at once, without waking others first. There is a
+    // pool already only if this was called before.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     let root = root(args)?;
     let store = || Store::open(Layout::store_in(&root), afresh);
     let study = || {

@@ -1,6 +1,10 @@
 //! Whether tasks must run: decisions on tasks whose inputs are known, and what follows from them.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::Change;
 use super::dispatcher::Dispatcher;
@@ -11,7 +15,18 @@ use crate::diag::StageError;
 use crate::events::Event;
 
 /// Decisions made together, at most; then they are acted upon.
-const AT_ONCE: usize = 1024;
+const AT_ONCE: usize = 8192;
+
+/// Threads of their own: those that decide together are partly the dispatcher's, which waits for its inbox.
+fn hashers<'h>(made: &'h mut Option<ThreadPool>, store: &Path) -> Result<&'h ThreadPool, StoreError> {
+    Ok(match made {
+        Some(hashers) => hashers,
+        None => {
+            let hashers = ThreadPoolBuilder::new().build().map_err(io::Error::other);
+            made.insert(hashers.map_err(StoreError::io("start threads to read", store))?)
+        }
+    })
+}
 
 impl Dispatcher<'_, '_> {
     /// Decides on tasks whose inputs are known, and on those that become so by that.
@@ -55,10 +70,7 @@ impl Dispatcher<'_, '_> {
                 self.queue().push(index);
                 Ok(())
             }
-            Ok(Decision::Hash(files)) => {
-                self.hash(index, files);
-                Ok(())
-            }
+            Ok(Decision::Hash(files)) => self.hash(index, files),
             // A newer store is everyone's problem, an input file that of this one task.
             Err(error @ StoreError::Newer { .. }) => Err(error),
             Err(error) => self.fail(index, Failed::early(StageError::input(error.to_string()))),
@@ -75,7 +87,7 @@ impl Dispatcher<'_, '_> {
     }
 
     /// Hashes files elsewhere; the task is decided on again when all are done.
-    fn hash(&mut self, index: usize, files: Vec<ToHash>) {
+    fn hash(&mut self, index: usize, files: Vec<ToHash>) -> Result<(), StoreError> {
         // A task may read one file through two slots.
         let files: BTreeSet<ToHash> = files.into_iter().collect();
         self.unhashed.insert(index, files.len());
@@ -86,11 +98,12 @@ impl Dispatcher<'_, '_> {
             }
             self.hashing.insert(file.clone(), vec![index]);
             let sender = self.sender.clone();
-            rayon::spawn(move || {
+            hashers(&mut self.hashers, self.store.root())?.spawn(move || {
                 let hashed = hash(file.path()).map_err(StoreError::io("read", file.path()));
                 let _ = sender.send(Message::Hashed { file, hashed });
             });
         }
+        Ok(())
     }
 
     pub(super) fn hashed(

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use rayon::ThreadPool;
+
 use super::around::Around;
 use super::inbox::{Handle, Interrupt, Message};
 use super::loss::Kills;
@@ -52,6 +54,8 @@ pub(super) struct Dispatcher<'a, 'b> {
     pub(super) undecided: VecDeque<usize>,
     /// Files being hashed, with the tasks that wait for each.
     pub(super) hashing: BTreeMap<ToHash, Vec<usize>>,
+    /// Threads that hash files, once there were some to hash.
+    pub(super) hashers: Option<ThreadPool>,
     /// How many files each of them waits for.
     pub(super) unhashed: BTreeMap<usize, usize>,
     /// Tasks that could start, in an order that takes a look at the whole plan: made when there is one.
@@ -128,6 +132,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             undecided,
             hashing: BTreeMap::new(),
             unhashed: BTreeMap::new(),
+            hashers: None,
             twins: BTreeMap::new(),
             misses: BTreeMap::new(),
             attempts: BTreeMap::new(),
