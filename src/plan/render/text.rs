@@ -12,7 +12,7 @@ use crate::study::{DeviceKind, Rescue, Resources};
 const SHOWN: usize = 4;
 
 pub(super) fn render(plan: &Plan, outlook: &[Outlook], prospects: &Prospects) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(64 * plan.tasks.len());
     let mut phase = None;
     for (index, (task, outlook)) in plan.tasks.iter().zip(outlook).enumerate() {
         if *outlook == Outlook::NotSelected {
@@ -61,7 +61,10 @@ fn forecast(estimate: &Estimate) -> String {
 
 fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook: &Outlook) {
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{:>5}  {:<10} {}  [{}]", index + 1, state(outlook), task.id, task.kind);
+    let _ = write!(out, "{:>5}  {:<10} ", index + 1, state(outlook));
+    for part in [&task.id, "  [", &task.kind, "]\n"] {
+        out.push_str(part);
+    }
     match outlook {
         Outlook::Run { why } => why.iter().for_each(|line| {
             let _ = writeln!(out, "         why    {line}");
@@ -70,7 +73,8 @@ fn write_task(out: &mut String, plan: &Plan, index: usize, task: &Task, outlook:
             let names: Vec<&str> = on.iter().map(|up| &*plan.tasks[*up].id).collect();
             let _ = writeln!(out, "         awaits {}", shorten(&names));
         }
-        Outlook::Cached | Outlook::NotSelected => {}
+        // Of what is done a line is enough: there may be ten thousand of them around one that will run.
+        Outlook::Cached | Outlook::NotSelected => return,
     }
     for (slot, sources) in task.inputs.iter() {
         let names: Vec<Cow<'_, str>> = sources.iter().map(|s| source(plan, s)).collect();
