@@ -17,6 +17,7 @@ pub mod overlap;
 pub mod patches;
 pub mod pie;
 pub mod placement;
+pub mod polar;
 pub mod positions;
 pub mod probe;
 pub mod registration;

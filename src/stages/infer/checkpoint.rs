@@ -17,6 +17,7 @@ use crate::io::digest::Digest;
 use crate::io::lines::{self, Appender};
 use crate::io::npz::GrowingNpz;
 use crate::io::{Fault, FileError, disk};
+use crate::ptycho::polar;
 
 /// Time between two flushes to disk. More often would cost much where chunks are tiny.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -101,12 +102,9 @@ impl Output {
     }
 
     /// Appends one patch of the groups that follow.
-    pub fn patch(&mut self, values: impl Iterator<Item = Complex32>) -> StageResult {
+    pub fn patch(&mut self, amplitude: &[f32], phase: &[f32]) -> StageResult {
         self.bytes.clear();
-        for value in values {
-            self.bytes.extend_from_slice(&value.re.to_le_bytes());
-            self.bytes.extend_from_slice(&value.im.to_le_bytes());
-        }
+        polar::append(amplitude, phase, &mut self.bytes);
         Ok(self.npz.append(&self.bytes)?)
     }
 

@@ -10,7 +10,7 @@ use crate::stages::Device;
 
 /// Above this a processor is no faster, and memory grows: measured, 4 groups through the network at once are as
 /// fast as 8, and faster than 16 or 64 (`benches/inference`).
-const FASTEST: usize = 16;
+const FASTEST: usize = 8;
 
 /// The same on a GPU, which wants more to do at a time.
 const FASTEST_ON_GPU: usize = 256;

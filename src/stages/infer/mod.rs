@@ -70,7 +70,7 @@ impl Stage for Infer {
     fn kind(&self) -> Kind {
         Kind {
             name: "infer",
-            version: 1,
+            version: 2,
             summary: "predict object patches from diffraction patterns with a trained network",
             inputs: &[
                 Slot { name: "data", arity: Arity::One, doc: "dataset (NPZ)" },

@@ -219,8 +219,8 @@ pub struct Limits {
 ///
 /// All optimisations: with the blocked convolution layout every image's arithmetic is its own, so that
 /// neither batch size nor thread count reaches the numbers; at level 2 they do, in the last bits. The
-/// memory pattern is off because it doubles the peak and gains no time. Spinning is off because waiting
-/// threads would take a quarter of the processor time from other tasks (0.60 against 0.46 s for 256 images).
+/// memory pattern is off because it doubles the peak and gains no time. Threads that wait spin: there are as
+/// many as the cores that were promised to the task, which nobody else has meanwhile, and it is 3 % faster.
 fn configure(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
     Ok(builder
         .with_optimization_level(GraphOptimizationLevel::All)?
@@ -230,7 +230,7 @@ fn configure(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuil
         .with_parallel_execution(false)?
         .with_inter_threads(1)?
         .with_intra_threads(threads.max(1))?
-        .with_intra_op_spinning(false)?)
+        .with_intra_op_spinning(true)?)
 }
 
 fn on_device(builder: SessionBuilder, device: Device, limit: Option<u64>) -> StageResult<SessionBuilder> {

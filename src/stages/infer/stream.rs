@@ -10,7 +10,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use ndarray::{ArrayView2, ArrayView4, s};
-use num_complex::Complex32;
 
 use super::checkpoint::Output;
 use super::session::{self, Model};
@@ -206,7 +205,7 @@ fn write(
         for (amplitude, phase) in
             amplitude[..values].chunks_exact(patch).zip(phase[..values].chunks_exact(patch))
         {
-            output.patch(amplitude.iter().zip(phase).map(|(&a, &p)| Complex32::from_polar(a, p)))?;
+            output.patch(amplitude, phase)?;
         }
         output.are_whole(groups.end, verdict)?;
         let _ = spare.send(predicted);

@@ -30,6 +30,10 @@ impl Verdict {
         phase: ArrayView4<'_, f32>,
     ) -> StageResult {
         for (name, output) in [("amplitude", amplitude), ("phase", phase)] {
+            // Almost always all are, and looking at them in a row takes a tenth of the time.
+            if output.as_slice().is_some_and(all_finite) {
+                continue;
+            }
             if let Some(((group, member, row, col), value)) =
                 output.indexed_iter().find(|(_, v)| !v.is_finite())
             {
@@ -68,6 +72,11 @@ impl Verdict {
         }
         Ok(())
     }
+}
+
+/// Whether all are finite: of those that are not, all bits of the exponent are set.
+fn all_finite(values: &[f32]) -> bool {
+    values.iter().fold(true, |all, value| all & value.is_finite())
 }
 
 /// The central half of a patch, which is what stitching uses. Outside it some networks leave zeros.
