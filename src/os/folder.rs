@@ -61,13 +61,16 @@ impl Folder {
     /// What a path below it leads to, links followed; `None` if that cannot be told.
     pub fn look(&self, below: &Path) -> Option<FileFacts> {
         let stat = fstatat(&self.0, below, AtFlags::empty()).ok()?;
+        // 32 bits wide on some architectures.
+        #[allow(clippy::unnecessary_cast)]
+        let links = stat.st_nlink as u64;
         Some(FileFacts {
             size: u64::try_from(stat.st_size).ok()?,
             mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
             ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
             inode: stat.st_ino,
             device: stat.st_dev,
-            links: stat.st_nlink,
+            links,
         })
     }
 }
