@@ -118,7 +118,8 @@ fn run(data: &Dataset, model_name: &str) -> Outcome {
 
 /// What `affine1` and `affine4` compute for channel `c` from a normalised amplitude.
 fn affine(x: f32, c: usize) -> Complex32 {
-    Complex32::from_polar(x * 0.5 + 1.0, x * ((c + 1) as f32 / 8.0))
+    let (amplitude, phase) = (f64::from(x * 0.5 + 1.0), f64::from(x * ((c + 1) as f32 / 8.0)));
+    Complex32::new((amplitude * phase.cos()) as f32, (amplitude * phase.sin()) as f32)
 }
 
 #[test]

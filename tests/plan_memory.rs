@@ -64,13 +64,13 @@ fn a_forecast_gets_better_as_more_is_there() {
     // Nothing has run: patterns and network are known from parameters.
     let before = forecast(&env, &[]);
     assert_eq!(before["state"], "foreseen", "{before}");
-    assert_eq!((&before["chunk"], &before["unit"]), (&16.into(), &"groups".into()));
+    assert_eq!((&before["chunk"], &before["unit"]), (&8.into(), &"groups".into()));
     assert_eq!((&before["basis"], &before["fits"]), (&"parameters".into(), &true.into()));
     assert_eq!((before["limit"].as_u64(), before["margin"].as_u64()), (Some(200 << 20), Some(200 << 16)));
     let (need, whole) = text(&env, &[]);
     let peak = before["predicted_peak"].as_u64().unwrap();
     let expected = format!(
-        "{} MiB for 16 groups at a time; 200 MiB, margin 12 MiB; from the shapes the model will have",
+        "{} MiB for 8 groups at a time; 200 MiB, margin 12 MiB; from the shapes the model will have",
         (peak as f64 / 1024.0 / 1024.0).round()
     );
     assert_eq!(need, expected);

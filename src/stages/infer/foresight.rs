@@ -201,8 +201,8 @@ mod tests {
         let seen = chosen(1000, 7723, many, None);
         assert_eq!((seen.chunk, seen.predicted_peak, seen.margin, seen.fits), (20, 7240, 482, true));
         assert_eq!(chosen(1000, 7721, many, None).chunk, 18);
-        assert_eq!(chosen(1000, u64::MAX, auto, None).chunk, 16);
-        assert_eq!(chosen(1000, u64::MAX, auto, Some(8)).chunk, 8);
+        assert_eq!(chosen(1000, u64::MAX, auto, None).chunk, 8);
+        assert_eq!(chosen(1000, u64::MAX, auto, Some(4)).chunk, 4);
         assert_eq!(chosen(7, u64::MAX, auto, None).chunk, 7);
     }
 
