@@ -43,23 +43,6 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def wake_processors(seconds: float = 0.03) -> None:
-    """Keeps every processor busy for a moment. A virtual machine's host gives away those that were idle while a tool
-    ran on one, and the next tool would pay for having them back."""
-    children = []
-    for cpu in os.sched_getaffinity(0):
-        child = os.fork()
-        if child == 0:
-            os.sched_setaffinity(0, {cpu})
-            due = time.perf_counter() + seconds
-            while time.perf_counter() < due:
-                pass
-            os._exit(0)
-        children.append(child)
-    for child in children:
-        os.waitpid(child, 0)
-
-
 def measure(argv: list[str], folder: Path, env: dict[str, str], log: Path, timeout: float) -> Measured:
     """Runs the command to its end, or kills it with all its children when time is over."""
     adopt_orphans()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import generate
 from graph import Graph
-from measure import Measured, measure, wake_processors
+from measure import Measured, measure
 from tools import Tool
 
 HOUR = 3600
@@ -95,7 +95,6 @@ class Project(Workplace):
         before = self.stamps()
         # phasegraph waits for its writes to be on disk; they shall not queue behind those of other tools.
         os.sync()
-        wake_processors()
         found = self.measure(argv)
         after = self.stamps()
         new = sum(before.get(name) != stamp for name, stamp in after.items())
