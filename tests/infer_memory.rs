@@ -3,9 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use ndarray::{Array2, Array3};
 use num_complex::Complex32;
@@ -15,11 +13,12 @@ use phasegraph::nn::onnx;
 use phasegraph::ptycho::dataset::Dataset;
 use phasegraph::stages::infer::{self, Appetite, Chunk, Room};
 use phasegraph::stages::{Device, Job, JobInput};
-use phasegraph::worker::ToWorker;
 use serde_json::{Value, json};
 
 #[path = "common/runtime.rs"]
 mod runtime;
+#[path = "common/worker.rs"]
+mod worker;
 
 const SIDE: usize = 64;
 
@@ -104,17 +103,9 @@ fn run(
         runtime: Some(runtime::library()),
         log: None,
     };
-    let mut worker = Command::new(env!("CARGO_BIN_EXE_phasegraph"))
-        .arg("worker")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = worker.stdin.take().unwrap();
-    serde_json::to_writer(&mut stdin, &ToWorker::Run(Box::new(job))).unwrap();
-    stdin.write_all(b"\n").unwrap();
+    let (mut worker, _stdin, lines) = worker::start(job);
     let mut told = Told { end: Value::Null, chunk: 0, predicted: 0, facts: BTreeMap::new() };
-    for line in BufReader::new(worker.stdout.take().unwrap()).lines() {
+    for line in lines {
         let message: Value = serde_json::from_str(&line.unwrap()).unwrap();
         match message["report"].as_str().or(message["type"].as_str()).unwrap() {
             "chunk" => {

@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{Array2, Array3};
@@ -12,11 +11,12 @@ use num_complex::Complex32;
 use phasegraph::diag::{FailureClass, StageResult};
 use phasegraph::ptycho::dataset::Dataset;
 use phasegraph::stages::{self, Context, Device, Job, JobInput, Report};
-use phasegraph::worker::ToWorker;
 use serde_json::{Value, json};
 
 #[path = "common/runtime.rs"]
 mod runtime;
+#[path = "common/worker.rs"]
+mod worker;
 
 const N: usize = 16;
 
@@ -128,18 +128,10 @@ impl Bench {
     /// A worker killed as soon as it tells of progress `at` groups: how many it had begun by its end, and how
     /// many it had told of.
     fn killed(&self, chunk: u64, at: u64) -> (u64, u64) {
-        let job = Box::new(self.job("ended", json!({ "chunk": chunk })));
-        let mut worker = Command::new(env!("CARGO_BIN_EXE_phasegraph"))
-            .arg("worker")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = worker.stdin.take().unwrap();
-        serde_json::to_writer(&mut stdin, &ToWorker::Run(job)).unwrap();
-        stdin.write_all(b"\n").unwrap();
+        let job = self.job("ended", json!({ "chunk": chunk }));
+        let (mut worker, _stdin, lines) = worker::start(job);
         let (mut told, mut killed) = (0, false);
-        for line in BufReader::new(worker.stdout.take().unwrap()).lines() {
+        for line in lines {
             // The last line may be torn.
             let Ok(message) = serde_json::from_str::<Value>(&line.unwrap()) else { break };
             assert_ne!(message["type"], "failed", "{message}");

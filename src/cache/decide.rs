@@ -15,7 +15,6 @@ use super::{
 };
 use crate::io::digest::Digest;
 use crate::plan::{Labels, Plan, Source, Task, TaskSet};
-
 use crate::study::DeviceKind;
 use crate::table::Table;
 
@@ -180,7 +179,7 @@ impl<'a> Deciding<'a> {
         let task = &self.plan.tasks[index];
         let inputs = self.inputs(index, seen.known, &files);
         let common = seen.commons.get(&alike(task)).copied();
-        let common = common.unwrap_or_else(|| self.common(index).common());
+        let common = common.unwrap_or_else(|| self.without_inputs(index).common());
         let digest = own_digest(&common, &task.point, &inputs);
         debug_assert_eq!(digest, self.fingerprint(index, seen.known, &files).digest());
         let why = if force {
@@ -195,7 +194,7 @@ impl<'a> Deciding<'a> {
                 Found::Lost(output) => Why::OutputLost(output),
             }
         } else {
-            let fingerprint = Fingerprint { inputs, ..self.common(index) };
+            let fingerprint = Fingerprint { inputs, ..self.without_inputs(index) };
             self.why(index, &fingerprint, &digest, store)?
         };
         Ok(Decision::Run(Miss { fingerprint: digest, files, why }))
@@ -236,7 +235,7 @@ impl<'a> Deciding<'a> {
     /// The fingerprint of a task whose producers are all in `known`; `files` are the digests of its input
     /// files outside the store, in the order of its sources.
     pub fn fingerprint(&self, index: usize, known: &Known, files: &[Digest]) -> Fingerprint<'a> {
-        Fingerprint { inputs: self.inputs(index, known, files), ..self.common(index) }
+        Fingerprint { inputs: self.inputs(index, known, files), ..self.without_inputs(index) }
     }
 
     fn inputs(&self, index: usize, known: &Known, files: &[Digest]) -> Inputs<'a> {
@@ -261,13 +260,15 @@ impl<'a> Deciding<'a> {
     fn commons(&self, tasks: &[usize]) -> Commons {
         let mut commons = Commons::default();
         for index in tasks {
-            commons.entry(alike(&self.plan.tasks[*index])).or_insert_with(|| self.common(*index).common());
+            commons
+                .entry(alike(&self.plan.tasks[*index]))
+                .or_insert_with(|| self.without_inputs(*index).common());
         }
         commons
     }
 
     /// The fingerprint but for its inputs.
-    fn common(&self, index: usize) -> Fingerprint<'a> {
+    fn without_inputs(&self, index: usize) -> Fingerprint<'a> {
         let task = &self.plan.tasks[index];
         let variable = |name: &'a String| {
             let value = self.around.env.get(name).and_then(|v| v.as_deref());

@@ -187,9 +187,9 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Presence::Lost),
             meta => meta.map_err(StoreError::io("read", &path))?,
         };
+        let object = FileFacts::from(&meta);
         match vouched {
-            Some(vouched) if *vouched == Stamp::of(&meta) => {
-                let object = FileFacts::from(&meta);
+            Some(vouched) if *vouched == Stamp::from(&object) => {
                 let same = |seen: &FileFacts| {
                     let linked = (seen.inode, seen.device) == (object.inode, object.device);
                     linked || self.stat.vouches(&results.path(shown), Stamp::from(seen), &content.digest)

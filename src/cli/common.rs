@@ -39,27 +39,32 @@ pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
 /// The same with what is remembered of earlier runs, read meanwhile. `afresh` trusts no record of what was
 /// hashed in the past.
 pub fn load_with_memory(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
-    load_beside(args, afresh, None)
+    load_beside(args, &root(args)?, afresh, None)
 }
 
 /// The same in order to run.
 pub fn load_to_run(args: &StudyArgs, afresh: bool) -> Result<(Loaded, Memory), Failure> {
-    let lock = StoreLock::share_if_there(&Layout::store_in(&root(args)?))?;
-    load_beside(args, afresh, lock)
+    let root = root(args)?;
+    let lock = StoreLock::share_if_there(&Layout::store_in(&root))?;
+    load_beside(args, &root, afresh, lock)
 }
 
 /// Everything that can be read at the same time is: the store needs nothing of the study but its folder, the
 /// history only its name.
-fn load_beside(args: &StudyArgs, afresh: bool, lock: Option<StoreLock>) -> Result<(Loaded, Memory), Failure> {
+fn load_beside(
+    args: &StudyArgs,
+    root: &Path,
+    afresh: bool,
+    lock: Option<StoreLock>,
+) -> Result<(Loaded, Memory), Failure> {
     // This thread takes part: what is done together begins at once, without waking others first. There is a
     // pool already only if this was called before.
     let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
-    let root = root(args)?;
-    let store = || Store::open(Layout::store_in(&root), afresh);
+    let store = || Store::open(Layout::store_in(root), afresh);
     let study = || {
         let catalog: Catalog = stages::catalog();
         let study = study::load(&args.study, &catalog, &args.sets)?;
-        let layout = Layout::new(&root, &study.name);
+        let layout = Layout::new(root, &study.name);
         let file = layout.history();
         let (plan, history) = rayon::join(|| plan(&study, &catalog), || History::load(&file));
         let plan = plan?;

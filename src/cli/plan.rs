@@ -35,7 +35,7 @@ pub fn run(args: &Plan) -> Result<u8, Failure> {
 /// What tasks took before, and how long those that are not cached will take.
 fn times(loaded: &Loaded, memory: &Memory, outlook: &[Outlook], cores: u32) -> Prospects {
     let tasks = &loaded.plan.tasks;
-    let left = |index: usize| matches!(outlook[index], Outlook::Run { .. } | Outlook::AwaitsUpstream { .. });
+    let left = |index: usize| outlook[index].is_to_come();
     if !(0..tasks.len()).any(left) {
         return Prospects::default();
     }

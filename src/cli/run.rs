@@ -36,7 +36,7 @@ pub fn resume(args: &Run) -> Result<u8, Failure> {
 pub fn run(args: &Run) -> Result<u8, Failure> {
     let (loaded, memory) = load_to_run(&args.study, args.verify)?;
     let ended = go(&loaded, memory, args);
-    // As above.
+    // Nor is the plan taken apart.
     std::mem::forget(loaded);
     ended
 }

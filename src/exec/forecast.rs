@@ -36,10 +36,9 @@ pub fn foresee(
     cores: u32,
     runtime: impl FnOnce() -> Option<PathBuf>,
 ) -> Result<BTreeMap<usize, Need>, StoreError> {
-    let would_run =
-        |index: &usize| matches!(outlook[*index], Outlook::Run { .. } | Outlook::AwaitsUpstream { .. });
-    let tasks: Vec<usize> =
-        (0..plan.tasks.len()).filter(|i| &*plan.tasks[*i].kind == INFER && would_run(i)).collect();
+    let tasks: Vec<usize> = (0..plan.tasks.len())
+        .filter(|i| &*plan.tasks[*i].kind == INFER && outlook[*i].is_to_come())
+        .collect();
     if tasks.is_empty() {
         return Ok(BTreeMap::new());
     }

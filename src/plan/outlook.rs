@@ -21,3 +21,10 @@ pub enum Outlook {
     /// Not part of the selection.
     NotSelected,
 }
+
+impl Outlook {
+    /// Whether the task will run, or may.
+    pub fn is_to_come(&self) -> bool {
+        matches!(self, Self::Run { .. } | Self::AwaitsUpstream { .. })
+    }
+}
