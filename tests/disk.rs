@@ -230,7 +230,7 @@ fn a_store_from_a_newer_version_is_refused_and_left_alone() {
     // A single manifest of a newer format, met when the index does not have it.
     std::fs::remove_file(env.path("phasegraph-out/store/index.jsonl")).unwrap();
     let manifest = files(&env.path("phasegraph-out/store/actions")).remove(0);
-    let newer = std::fs::read_to_string(&manifest).unwrap().replace("\"format\": 3", "\"format\": 9");
+    let newer = std::fs::read_to_string(&manifest).unwrap().replace("\"format\": 4", "\"format\": 9");
     assert!(newer.contains("\"format\": 9"), "{newer}");
     std::fs::set_permissions(&manifest, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::write(&manifest, newer).unwrap();

@@ -10,7 +10,7 @@ use crate::io::digest::Digest;
 use crate::plan::Labels;
 
 /// Version of this struct: raise it when a field changes its meaning.
-pub const FINGERPRINT_VERSION: u32 = 2;
+pub const FINGERPRINT_VERSION: u32 = 3;
 
 /// One input file: its content, and the axis labels under which the stage sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +81,8 @@ impl Fingerprint<'_> {
         }
     }
 
-    /// Digest of the canonical JSON of `common`, `point` and `inputs`, where `common` is that of all other
-    /// fields.
+    /// Digest of all fields: of `common`, `point` and `inputs`, where `common` is the digest of the canonical
+    /// JSON of all others.
     pub fn digest(&self) -> Digest {
         own_digest(&self.common(), &self.point, &self.inputs)
     }
@@ -123,15 +123,41 @@ impl Fingerprint<'_> {
 /// Slot → files in order.
 pub(super) type Inputs<'a> = BTreeMap<Cow<'a, str>, Vec<InputDigest<'a>>>;
 
-/// Digest of a fingerprint whose [`Fingerprint::common`] is known.
+/// Digest of a fingerprint whose [`Fingerprint::common`] is known. Every task of every run asks for it, so it
+/// is made from plain bytes: `common`; the labels of `point`; for every slot its name, the number of its
+/// files, and of each the digest and the labels. A text follows its length and a list its own, each as eight
+/// bytes, the lowest first, so that no two fingerprints give the same bytes.
 pub(super) fn own_digest(common: &Digest, point: &Labels, inputs: &Inputs<'_>) -> Digest {
-    #[derive(Serialize)]
-    struct Own<'f> {
-        common: &'f Digest,
-        point: &'f Labels,
-        inputs: &'f Inputs<'f>,
+    let mut bytes = Vec::with_capacity(1 << 10);
+    bytes.extend_from_slice(common.bytes());
+    labels(&mut bytes, point);
+    number(&mut bytes, inputs.len());
+    for (slot, files) in inputs {
+        text(&mut bytes, slot);
+        number(&mut bytes, files.len());
+        for file in files {
+            bytes.extend_from_slice(file.digest.bytes());
+            labels(&mut bytes, &file.point);
+        }
     }
-    json(&Own { common, point, inputs })
+    Digest::of(&bytes)
+}
+
+fn labels(bytes: &mut Vec<u8>, labels: &Labels) {
+    number(bytes, labels.len());
+    for (axis, label) in labels.iter() {
+        text(bytes, axis);
+        text(bytes, label);
+    }
+}
+
+fn text(bytes: &mut Vec<u8>, text: &str) {
+    number(bytes, text.len());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn number(bytes: &mut Vec<u8>, number: usize) {
+    bytes.extend_from_slice(&(number as u64).to_le_bytes());
 }
 
 /// Fields keep their order and maps are sorted, so equal values give equal text. Serialising plain data with

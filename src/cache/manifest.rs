@@ -86,7 +86,7 @@ pub enum Unreadable {
 
 impl Manifest {
     /// Version of the format.
-    pub const FORMAT: u32 = 3;
+    pub const FORMAT: u32 = 4;
 
     /// The file's content.
     pub fn seal(&self) -> serde_json::Result<Vec<u8>> {

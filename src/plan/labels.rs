@@ -26,6 +26,11 @@ impl Labels {
         self.iter().find(|(name, _)| *name == axis).map(|(_, label)| label)
     }
 
+    /// How many axes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
