@@ -132,6 +132,9 @@ pub fn run(
     }
 }
 
+/// From so many events on, waking another thread is worth it.
+const MANY: usize = 512;
+
 /// Journal and listener: every event goes through here.
 pub(super) struct Book<'a> {
     journal: Journal,
@@ -163,13 +166,25 @@ impl Book<'_> {
 
     /// Keeps and tells what was noted.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
-        for record in self.noted.drain(..) {
-            let kept = self.journal.append(&record);
-            self.view.apply(&record);
-            self.listener.hear(&record, &self.view);
-            kept.map_err(|e| StoreError::io("write", self.journal.path())(e))?;
-        }
-        Ok(())
+        let noted = std::mem::take(&mut self.noted);
+        let Self { journal, view, listener, .. } = self;
+        let mut keep = || noted.iter().try_for_each(|record| journal.append(record));
+        let mut tell = || {
+            for record in &noted {
+                view.apply(record);
+                listener.hear(record, view);
+            }
+        };
+        // The file need not wait for the listener, nor the other way round.
+        let kept = match noted.len() {
+            0..MANY => {
+                let kept = keep();
+                tell();
+                kept
+            }
+            _ => rayon::join(keep, tell).0,
+        };
+        kept.map_err(|e| StoreError::io("write", self.journal.path())(e))
     }
 
     /// Writes what was kept to the file.
