@@ -79,6 +79,8 @@ def main() -> int:
             theirs.append(python(network, scan, best))
             for chunk in chunks:
                 told = worker.infer(program, library, data, model, chunk, asked.threads, facts)
+                if told["end"] != "finished":
+                    sys.exit(f"inference failed: {told['error']}")
                 ours[chunk].append(len(scan) / told["measures"]["inference_s"])
     print(f"{asked.images} groups, {asked.threads} threads, onnxruntime {ort.__version__}, groups per second")
     print("Python, by batch: " + ", ".join(f"{batch}: {speed:.2f}" for batch, speed in speeds.items()))

@@ -69,6 +69,11 @@ impl GrowingNpz {
         })
     }
 
+    /// The file as it is called until it is complete.
+    pub fn part(&self) -> &Path {
+        &self.part
+    }
+
     /// CRC-32 of the values at bytes `from..to` as they are in the file now; `None` if it does not reach so far.
     pub fn checksum(&self, from: u64, to: u64) -> io::Result<Option<u32>> {
         if self.file.metadata()?.len() < self.start + to {
@@ -114,11 +119,6 @@ impl GrowingNpz {
     /// CRC-32 of the values appended since this was last asked, to hold [`checksum`](Self::checksum) against.
     pub fn take_checksum(&mut self) -> u32 {
         std::mem::take(&mut self.sum).finalize()
-    }
-
-    /// Makes what was appended durable.
-    pub fn sync(&self) -> Result<(), NpzError> {
-        disk::sync(&self.file).map_err(|e| NpzError::new(&self.path, e))
     }
 
     /// Adds a vector behind the first array, which must be complete.
@@ -252,7 +252,6 @@ mod tests {
         assert_eq!(second.checksum(0, 1501).unwrap(), None);
         second.keep(1024).unwrap();
         second.append(&bytes[1024..]).unwrap();
-        second.sync().unwrap();
         drop(second);
 
         let mut third = open();

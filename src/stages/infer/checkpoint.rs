@@ -5,8 +5,9 @@
 //! either file, only what is really there counts. Both files are made durable every two seconds, values
 //! first, while others compute; of what a killed process wrote before that, nothing is lost either.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use num_complex::Complex32;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::io::{Fault, FileError, disk};
 use crate::ptycho::polar;
 
 /// Time between two flushes to disk. More often would cost much where chunks are tiny.
-const FLUSH: Duration = Duration::from_secs(2);
+pub(super) const FLUSH: Duration = Duration::from_secs(2);
 
 /// What the groups in a record were computed from. Another network, scan, library or device gives other bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,13 +56,30 @@ enum Line {
     },
 }
 
+/// Where the output and its record are.
+pub(super) struct Files {
+    patches: PathBuf,
+    record: PathBuf,
+}
+
+impl Files {
+    /// Makes durable what has been written so far: patches before the record, whose checksums tell if a power cut
+    /// came in between.
+    pub fn sync(&self) -> StageResult {
+        for path in [&self.patches, &self.record] {
+            let synced = File::open(path).and_then(|file| disk::sync(&file));
+            synced.map_err(|e| FileError::new(path, Fault::from(e)))?;
+        }
+        Ok(())
+    }
+}
+
 /// The output on its way.
 pub(super) struct Output {
     npz: GrowingNpz,
     record: Appender,
     done: usize,
     verdict: Verdict,
-    flushed: Instant,
     bytes: Vec<u8>,
 }
 
@@ -88,7 +106,7 @@ impl Output {
             forget(&record).map_err(fault)?;
             lines.push(&Line::For(origin.clone())).and_then(|()| lines.flush()).map_err(fault)?;
         }
-        Ok(Self { npz, record: lines, done, verdict, flushed: Instant::now(), bytes: Vec::new() })
+        Ok(Self { npz, record: lines, done, verdict, bytes: Vec::new() })
     }
 
     /// Groups that are there.
@@ -115,14 +133,9 @@ impl Output {
         Ok(self.record.flush()?)
     }
 
-    /// Makes what is there durable, now and then.
-    pub fn sync_if_due(&mut self) -> StageResult {
-        if self.flushed.elapsed() >= FLUSH {
-            self.npz.sync()?;
-            self.record.sync()?;
-            self.flushed = Instant::now();
-        }
-        Ok(())
+    /// The files, for a thread that makes them durable while others go on writing.
+    pub fn files(&self) -> Files {
+        Files { patches: self.npz.part().to_owned(), record: self.record.path().to_owned() }
     }
 
     /// Completes the file with the places of the patches.

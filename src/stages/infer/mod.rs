@@ -13,6 +13,7 @@ mod checkpoint;
 mod chunks;
 mod contract;
 mod foresight;
+mod landing;
 mod library;
 mod normalise;
 mod probe;

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use ndarray::{Array4, ArrayView4, ArrayViewD};
+use ndarray::{Array4, ArrayView4};
 use ort::ep;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::session::{RunOptions, Session};
-use ort::value::TensorRef;
+use ort::session::{RunOptions, SelectedOutputMarker, Session};
+use ort::value::{Tensor, TensorRef, TensorValueType};
 
 use super::arena::{self, Stats};
 use super::contract::{self, ModelMeta};
+use super::landing::{Landing, Outputs};
 use super::library::{self, say};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::stages::{Device, oom};
@@ -81,44 +82,41 @@ impl Model {
                 input.shape()
             )));
         }
-        let (mut amplitude, mut phase) = (Array4::zeros(input.dim()), Array4::zeros(input.dim()));
         let input = input.as_standard_layout();
-        let copy = |from: ArrayViewD<'_, f32>, to: &mut Array4<f32>| {
-            to.iter_mut().zip(from).for_each(|(t, f)| *t = *f)
+        let [amplitude, phase] = self.outputs(input.view(), &anywhere()?)?;
+        let array = |tensor: Tensor<f32>| {
+            Array4::from_shape_vec(input.dim(), tensor.extract_tensor().1.to_vec())
+                .map_err(|e| StageError::new(FailureClass::Other, format!("a network's output: {e}")))
         };
-        self.outputs(input.view(), false, |a, p| {
-            copy(a, &mut amplitude);
-            copy(p, &mut phase);
-        })?;
-        Ok((amplitude, phase))
+        Ok((array(amplitude)?, array(phase)?))
     }
 
-    /// Runs the network on the first `groups` groups of `input` and writes amplitude and phase to the
-    /// beginning of the other two, all [group, member, row, col] with room for at least [`batch`] groups.
+    /// Runs the network on the first `groups` groups of `input`, [group, member, row, col] with room for at least
+    /// [`batch`] groups. Of the outputs only that many groups count.
     pub(super) fn run_into(
         &mut self,
         groups: usize,
         input: &mut [f32],
-        amplitude: &mut [f32],
-        phase: &mut [f32],
+        landing: &mut Landing,
     ) -> StageResult {
-        self.run_on(groups, input, false, |a, p| {
-            // A single group was run twice; the first of the two is as long as the target allows.
-            let copy = |from: ArrayViewD<'_, f32>, to: &mut [f32]| {
-                if let Some(from) = from.as_slice() {
-                    to[..from.len()].copy_from_slice(from);
-                } else {
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-                }
-            };
-            copy(a, amplitude);
-            copy(p, phase);
-        })
+        let input = self.view(groups, input)?;
+        // An end that is shorter has its outputs elsewhere.
+        landing.found = None;
+        let outputs = match landing.options(input.dim().0) {
+            Some(options) => self.outputs(input, options)?,
+            None => self.outputs(input, &anywhere()?)?,
+        };
+        landing.found = Some(outputs);
+        Ok(())
     }
 
     /// Runs the network for nothing but to see what it needs; `shrink` gives the memory back afterwards.
     pub(super) fn probe(&mut self, groups: usize, input: &mut [f32], shrink: bool) -> StageResult {
-        self.run_on(groups, input, shrink, |_, _| ())
+        let mut landing = Landing::new(groups, &self.meta)?;
+        if shrink {
+            landing.give_back(self.device)?;
+        }
+        self.run_into(groups, input, &mut landing)
     }
 
     /// Whether it computes on the host.
@@ -136,67 +134,57 @@ impl Model {
         })
     }
 
-    fn run_on(
-        &mut self,
-        groups: usize,
-        input: &mut [f32],
-        shrink: bool,
-        take: impl FnOnce(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>),
-    ) -> StageResult {
+    /// A batch of the first groups of `input`.
+    fn view<'i>(&self, groups: usize, input: &'i mut [f32]) -> StageResult<ArrayView4<'i, f32>> {
         let ModelMeta { channels, n, .. } = self.meta;
         let (batch, group) = (batch(groups), channels * n * n);
         if groups == 1 {
             input.copy_within(..group, group);
         }
-        let view = ArrayView4::from_shape((batch, channels, n, n), &input[..batch * group])
-            .map_err(|e| StageError::new(FailureClass::Other, format!("a chunk's input: {e}")))?;
-        self.outputs(view, shrink, take)
+        ArrayView4::from_shape((batch, channels, n, n), &input[..batch * group])
+            .map_err(|e| StageError::new(FailureClass::Other, format!("a chunk's input: {e}")))
     }
 
-    /// Runs the network on `input`, contiguous, and hands its outputs on after checking their shapes.
-    fn outputs(
+    /// Runs the network on `input`, contiguous, and gives its outputs after checking their shapes.
+    fn outputs<O: SelectedOutputMarker>(
         &mut self,
         input: ArrayView4<'_, f32>,
-        shrink: bool,
-        take: impl FnOnce(ArrayViewD<'_, f32>, ArrayViewD<'_, f32>),
-    ) -> StageResult {
-        let (path, batch) = (&self.path, input.dim().0);
+        options: &RunOptions<O>,
+    ) -> StageResult<Outputs> {
+        let Self { session, path, .. } = self;
         let failed = |e: ort::Error| {
-            let text = format!("model {path} on a batch of {batch}: {}", say(&e));
+            let text = format!("model {path} on a batch of {}: {}", input.dim().0, say(&e));
             match oom::evidence(&text) {
                 Some(_) => out_of_memory(text),
                 None => StageError::new(FailureClass::Other, text),
             }
         };
-        let mut options = RunOptions::new().map_err(failed)?;
-        if shrink {
-            let arena = match self.device {
-                Device::Cpu => "cpu:0".to_owned(),
-                Device::Cuda(index) => format!("gpu:{index}"),
-            };
-            options.set("memory.enable_memory_arena_shrinkage", arena).map_err(failed)?;
-        }
         let tensor = TensorRef::from_array_view(input).map_err(failed)?;
         let inputs = ort::inputs![contract::INPUT => tensor];
-        let outputs = self.session.run_with_options(inputs, &options).map_err(failed)?;
-        let find = |name: &str| {
-            let value = outputs.get(name).ok_or_else(|| {
+        let mut outputs = session.run_with_options(inputs, options).map_err(failed)?;
+        let mut find = |name: &str| {
+            let value = outputs.remove(name).ok_or_else(|| {
                 StageError::new(FailureClass::Other, format!("model {path} returned no `{name}`"))
             })?;
-            let array = value.try_extract_array::<f32>().map_err(failed)?;
+            let tensor = value.downcast::<TensorValueType<f32>>().map_err(failed)?;
             // A batch that collapses (n groups summed into one canvas) must not pass for a result.
-            if array.shape() != input.shape() {
+            let shape: Vec<usize> = tensor.shape().iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
+            if shape != input.shape() {
                 return Err(StageError::check(format!(
-                    "model {path}: output `{name}` has shape {:?} for an input of {:?}",
-                    array.shape(),
+                    "model {path}: output `{name}` has shape {shape:?} for an input of {:?}",
                     input.shape()
                 )));
             }
-            Ok(array)
+            Ok(tensor)
         };
-        take(find(contract::AMPLITUDE)?, find(contract::PHASE)?);
-        Ok(())
+        Ok([find(contract::AMPLITUDE)?, find(contract::PHASE)?])
     }
+}
+
+/// Options of a run whose outputs land wherever the library likes.
+fn anywhere() -> StageResult<RunOptions> {
+    RunOptions::new()
+        .map_err(|e| StageError::new(FailureClass::Runtime, format!("ONNX Runtime run: {}", say(&e))))
 }
 
 /// Groups that really go through the network for a chunk of so many: a single one runs as two.

@@ -1,17 +1,18 @@
-//! Groups through the network: while some compute, the next are read and the ones before them written, each by a
-//! thread of its own. Two buffers each way are all the memory it takes, however many groups there are.
+//! Groups through the network: while some compute, the next are read, the ones before them written, and what was
+//! written made durable, each by a thread of its own. Two buffers each way are all the memory it takes, however many groups there are.
 //!
 //! A chunk is what is in hand and not on record yet, so that a process killed at any moment has no more than one
 //! chunk to do again: one half computes while the other is written. To write a chunk as a whole before the next is
 //! begun would promise the same and leave a fast device idle meanwhile.
 
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 
 use ndarray::{ArrayView2, ArrayView4, s};
 
-use super::checkpoint::Output;
+use super::checkpoint::{FLUSH, Files, Output};
+use super::landing::Landing;
 use super::session::{self, Model};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::ptycho::dataset::Patterns;
@@ -30,11 +31,10 @@ pub(super) struct Source<'a> {
     pub factor: f32,
 }
 
-/// Amplitudes and phases of some groups, each [group, member, row, col].
+/// What the network says of some groups.
 struct Predicted {
     groups: Range<usize>,
-    amplitude: Vec<f32>,
-    phase: Vec<f32>,
+    outputs: Landing,
 }
 
 /// Groups that go through the network together, of chunks of that size out of `left`.
@@ -92,18 +92,23 @@ pub(super) fn run(
         let _ = give_input.send((0..0, reserve(values)?));
     }
     for _ in 0..outputs {
-        let (amplitude, phase) = (reserve(values)?, reserve(values)?);
-        let _ = give_output.send(Predicted { groups: 0..0, amplitude, phase });
+        let outputs = Landing::new(at_once(largest, left), model.meta())?;
+        let _ = give_output.send(Predicted { groups: 0..0, outputs });
     }
     thread::scope(|scope| {
-        let plan = ranges.clone();
+        let (plan, files) = (ranges.clone(), output.files());
+        let (ended, end) = sync_channel::<()>(0);
         let reader = spawn(scope, "read", move || read(source, plan, spare_inputs, to_model))?;
         let writer = spawn(scope, "write", move || write(source, output, predicted, give_output))?;
+        let syncer = spawn(scope, "sync", move || sync(&files, end))?;
         let computed = (|| {
             for range in ranges {
                 // It comes back when its groups are on record. If one of the others has ended instead, its own
                 // error says why.
                 let Ok(mut to) = spare_outputs.recv() else { break };
+                if syncer.is_finished() {
+                    break;
+                }
                 cx.progress(range.start as u64, total, "groups", None);
                 if cx.is_stopping() {
                     return Err(StageError::new(
@@ -113,7 +118,7 @@ pub(super) fn run(
                 }
                 let Ok((groups, mut input)) = gathered.recv() else { break };
                 // Memory that runs out here is of class `OutOfMemory`: the place where smaller chunks help.
-                model.run_into(groups.len(), &mut input, &mut to.amplitude, &mut to.phase)?;
+                model.run_into(groups.len(), &mut input, &mut to.outputs)?;
                 to.groups = groups.clone();
                 let _ = give_input.send((groups, input));
                 if to_disk.send(to).is_err() {
@@ -122,10 +127,10 @@ pub(super) fn run(
             }
             Ok(())
         })();
-        // Both end when there is nothing more to come or to give to.
-        drop((gathered, give_input, to_disk, spare_outputs));
-        let (read, written) = (join(reader), join(writer));
-        computed.and(written).and(read)
+        // All end when there is nothing more to come or to give to.
+        drop((gathered, give_input, to_disk, spare_outputs, ended));
+        let (read, written, synced) = (join(reader), join(writer), join(syncer));
+        computed.and(written).and(read).and(synced)
     })?;
     cx.progress(total, total, "groups", None);
     Ok(())
@@ -193,23 +198,33 @@ fn write(
     let (channels, n) = (source.members.ncols(), source.patterns.side());
     let mut verdict = output.verdict();
     for predicted in from {
-        let Predicted { groups, amplitude, phase } = &predicted;
+        let Predicted { groups, outputs } = &predicted;
+        let [amplitude, phase] = outputs.values();
         let shape = (groups.len(), channels, n, n);
         let values = groups.len() * source.pixels();
+        // A single group went through twice.
+        let [amplitude, phase] = [amplitude, phase].map(|all| &all[..values.min(all.len())]);
         let view = |values| {
             ArrayView4::from_shape(shape, values)
                 .map_err(|e| StageError::check(format!("a chunk's output: {e}")))
         };
-        verdict.add(groups.start, view(&amplitude[..values])?, view(&phase[..values])?)?;
+        verdict.add(groups.start, view(amplitude)?, view(phase)?)?;
         let patch = n * n;
-        for (amplitude, phase) in
-            amplitude[..values].chunks_exact(patch).zip(phase[..values].chunks_exact(patch))
-        {
+        for (amplitude, phase) in amplitude.chunks_exact(patch).zip(phase.chunks_exact(patch)) {
             output.patch(amplitude, phase)?;
         }
         output.are_whole(groups.end, verdict)?;
         let _ = spare.send(predicted);
-        output.sync_if_due()?;
+    }
+    Ok(())
+}
+
+/// Makes the output durable now and then, until the other end of `end` is dropped. A disk takes its time over it,
+/// in which the next groups can be written.
+#[allow(clippy::needless_pass_by_value)]
+fn sync(files: &Files, end: Receiver<()>) -> StageResult {
+    while let Err(RecvTimeoutError::Timeout) = end.recv_timeout(FLUSH) {
+        files.sync()?;
     }
     Ok(())
 }
