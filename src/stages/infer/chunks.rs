@@ -65,20 +65,27 @@ pub(super) fn bounds(asked: Chunk, most: Option<u64>, groups: usize, device: Dev
     Bounds { most: asked_for.min(left).min(groups), shrinks }
 }
 
-/// The largest of the ranges that [`split`] gives for `most` at a time.
-pub(super) fn even(groups: usize, most: usize) -> usize {
-    groups.checked_div(most).map_or(0, |_| groups.div_ceil(groups.div_ceil(most).max(1)))
+/// Groups that go through the network together, of chunks of that size out of `left`: half a chunk, so that one
+/// half computes while the other is written; or all.
+pub(super) fn at_once(chunk: usize, left: usize) -> usize {
+    if chunk < left { (chunk / 2).max(1) } else { chunk }
 }
 
-/// Cuts `groups` into as few ranges as `most` allows, of sizes that differ by one at most, the larger ones
-/// first: there is no small remainder, which would cost as much overhead as a whole chunk.
-pub(super) fn split(groups: Range<usize>, most: usize) -> Vec<Range<usize>> {
-    let count = groups.len().div_ceil(most.max(1));
-    // The first `larger` ranges have one group more.
-    let (size, larger) =
-        (groups.len().checked_div(count).unwrap_or(0), groups.len().checked_rem(count).unwrap_or(0));
-    let start = |i: usize| groups.start + i * size + i.min(larger);
-    (0..count).map(|i| start(i)..start(i + 1)).collect()
+/// A chunk no larger than `most` that needs as few runs and leaves no small remainder, which would cost as much as
+/// a whole one.
+pub(super) fn even(groups: usize, most: usize) -> usize {
+    if most < 2 || most >= groups {
+        return most.min(groups);
+    }
+    let runs = groups.div_ceil(at_once(most, groups));
+    // Never all groups: half of less than all takes three runs at least.
+    2 * groups.div_ceil(runs)
+}
+
+/// Cuts `groups` into ranges of `size`, the last of what is left.
+pub(super) fn split(groups: Range<usize>, size: usize) -> Vec<Range<usize>> {
+    let end = groups.end;
+    groups.step_by(size.max(1)).map(|start| start..start.saturating_add(size.max(1)).min(end)).collect()
 }
 
 #[cfg(test)]
@@ -93,12 +100,19 @@ mod tests {
     proptest! {
         #[test]
         fn ranges_tile_evenly(first in 0usize..50, groups in 0usize..2000, most in 1usize..300) {
-            let ranges = split(first..first + groups, most);
-            prop_assert_eq!(ranges.len(), groups.div_ceil(most));
-            let flat: Vec<usize> = ranges.iter().cloned().flatten().collect();
-            prop_assert_eq!(flat, (first..first + groups).collect::<Vec<_>>());
-            if let (Some(a), Some(b)) = (ranges.iter().map(Range::len).max(), ranges.iter().map(Range::len).min()) {
-                prop_assert!(a <= most && b > 0 && a - b <= 1);
+            let chunk = even(groups, most);
+            prop_assert!(chunk <= most);
+            let size = at_once(chunk, groups);
+            let ranges = split(first..first + groups, size);
+            let runs = groups.div_ceil(at_once(most.min(groups), groups).max(1));
+            prop_assert_eq!(ranges.len(), runs);
+            prop_assert!(ranges.iter().cloned().flatten().eq(first..first + groups));
+            // What computes and what is written are a chunk together.
+            let buffers = if size < chunk { 2 } else { 1 };
+            let in_hand = ranges.windows(buffers).map(|some| some.iter().map(Range::len).sum::<usize>());
+            prop_assert!(in_hand.max().unwrap_or(0) <= chunk);
+            if let Some((last, whole)) = ranges.split_last() {
+                prop_assert!(whole.iter().all(|r| r.len() == size) && last.len() <= size && !last.is_empty());
             }
         }
     }

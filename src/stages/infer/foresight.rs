@@ -83,7 +83,7 @@ impl Appetite {
 
     /// The session's memory for chunks of that size out of `groups`.
     pub fn session(&self, chunk: usize, groups: usize) -> u64 {
-        let batch = super::session::batch(stream::at_once(chunk, groups));
+        let batch = super::session::batch(chunks::at_once(chunk, groups));
         self.fixed.saturating_add(self.per_group.saturating_mul(batch as u64))
     }
 
@@ -226,6 +226,6 @@ mod tests {
     fn loading_counts_and_nothing_fits_into_too_little() {
         let seen = chosen(10, 6600, Chunk::default(), None);
         assert_eq!((seen.chunk, seen.predicted_peak, seen.fits), (0, 6500, false));
-        assert_eq!(chosen(10, 7000, Chunk::default(), None).chunk, 5, "two chunks of as many");
+        assert_eq!(chosen(10, 7000, Chunk::default(), None).chunk, 8);
     }
 }

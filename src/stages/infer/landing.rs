@@ -16,14 +16,16 @@ pub(super) type Outputs = [Tensor<f32>; 2];
 
 /// Memory for the outputs of one batch, used again and again.
 pub(super) struct Landing {
-    batch: usize,
-    options: RunOptions<HasSelectedOutputs>,
-    /// What the last run left: for a full batch it is this very memory.
+    /// Groups that a run is on.
+    pub(super) batch: usize,
+    /// Options of a run, which name this memory.
+    pub(super) options: RunOptions<HasSelectedOutputs>,
+    /// What the last run left there.
     pub(super) found: Option<Outputs>,
 }
 
 impl Landing {
-    /// Memory for chunks of up to so many groups.
+    /// Memory for a run on so many groups, or two.
     ///
     /// # Errors
     /// `OutOfMemory` if there is none.
@@ -47,11 +49,6 @@ impl Landing {
             Device::Cuda(index) => format!("gpu:{index}"),
         };
         self.options.set("memory.enable_memory_arena_shrinkage", arena).map_err(|e| failed(&e))
-    }
-
-    /// Options of a run on a batch of that size, if it is the one that this has memory for.
-    pub(super) fn options(&self, batch: usize) -> Option<&RunOptions<HasSelectedOutputs>> {
-        (batch == self.batch).then_some(&self.options)
     }
 
     /// Amplitudes and phases that the last run left, [group, member, row, col]; nothing if there was none.

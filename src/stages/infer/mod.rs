@@ -144,8 +144,7 @@ impl Stage for Infer {
         }
         let chunk = decide(cx, &appetite, images - output.done(), room, limits, bounds)?;
         let start = Instant::now();
-        let chunks = chunks::split(output.done()..images, chunk);
-        let verdict = stream::run(cx, &mut model, &source, chunks, &mut output)
+        let verdict = stream::run(cx, &mut model, &source, chunk, &mut output)
             .and_then(|()| output.verdict().report(cx));
         cx.measure("inference_s", start.elapsed().as_secs_f64());
         match verdict {

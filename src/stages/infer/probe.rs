@@ -53,15 +53,15 @@ pub(super) fn measure(model: &mut Model, source: &Source<'_>) -> StageResult<App
         let at = i % groups.max(1);
         source.gather(at..at + 1, &mut bytes, group)?;
     }
-    // What the arena holds, not what is in use: blocks that fit nobody stay held. Everything but the outputs'
-    // blocks is given back in between, so that the second run finds nothing of the first to use.
+    // What the arena holds, not what is in use: blocks that fit nobody stay held. All is given back in between, so
+    // that the second run finds nothing of the first to use.
     let held = |model: &Model| Ok::<u64, StageError>(model.memory()?.held);
     let empty = held(model)?;
-    model.probe(few, &mut input, false)?;
+    model.probe(few, &input, false)?;
     let first = held(model)? - empty;
-    model.probe(few, &mut input, true)?;
+    model.probe(few, &input, true)?;
     let left = held(model)?;
-    let (fixed, per_group) = match model.probe(many, &mut input, false) {
+    let (fixed, per_group) = match model.probe(many, &input, false) {
         Ok(()) => {
             let second = held(model)?.saturating_sub(left);
             let per_group = second.saturating_sub(first).div_ceil((many - few) as u64);
@@ -71,7 +71,7 @@ pub(super) fn measure(model: &mut Model, source: &Source<'_>) -> StageResult<App
         Err(e) if e.class == FailureClass::OutOfMemory => (0, first.div_ceil(few as u64)),
         Err(e) => return Err(e),
     };
-    model.probe(few, &mut input, true)?;
+    model.probe(few, &input, true)?;
     drop(input);
     let appetite = Appetite { fixed, per_group, base: 0, loading, pixels: pixels as u64, measured: true };
     now(appetite, model)

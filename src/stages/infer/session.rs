@@ -91,32 +91,29 @@ impl Model {
         Ok((array(amplitude)?, array(phase)?))
     }
 
-    /// Runs the network on the first `groups` groups of `input`, [group, member, row, col] with room for at least
-    /// [`batch`] groups. Of the outputs only that many groups count.
-    pub(super) fn run_into(
-        &mut self,
-        groups: usize,
-        input: &mut [f32],
-        landing: &mut Landing,
-    ) -> StageResult {
-        let input = self.view(groups, input)?;
-        // An end that is shorter has its outputs elsewhere.
-        landing.found = None;
-        let outputs = match landing.options(input.dim().0) {
-            Some(options) => self.outputs(input, options)?,
-            None => self.outputs(input, &anywhere()?)?,
-        };
-        landing.found = Some(outputs);
+    /// Runs the network on the beginning of `input`, [group, member, row, col]: on as many groups as `landing` has
+    /// memory for.
+    pub(super) fn run_into(&mut self, input: &[f32], landing: &mut Landing) -> StageResult {
+        let ModelMeta { channels, n, .. } = self.meta;
+        let batch = landing.batch;
+        let input = ArrayView4::from_shape((batch, channels, n, n), &input[..batch * channels * n * n])
+            .map_err(|e| StageError::new(FailureClass::Other, format!("a chunk's input: {e}")))?;
+        let outputs = self.outputs(input, &landing.options).map_err(|error| match error.class {
+            // Outputs of another shape do not fit the memory; said of them where they are free to be what they are.
+            FailureClass::Other => anywhere().and_then(|o| self.outputs(input, &o)).err().unwrap_or(error),
+            _ => error,
+        });
+        landing.found = Some(outputs?);
         Ok(())
     }
 
     /// Runs the network for nothing but to see what it needs; `shrink` gives the memory back afterwards.
-    pub(super) fn probe(&mut self, groups: usize, input: &mut [f32], shrink: bool) -> StageResult {
+    pub(super) fn probe(&mut self, groups: usize, input: &[f32], shrink: bool) -> StageResult {
         let mut landing = Landing::new(groups, &self.meta)?;
         if shrink {
             landing.give_back(self.device)?;
         }
-        self.run_into(groups, input, &mut landing)
+        self.run_into(input, &mut landing)
     }
 
     /// Whether it computes on the host.
@@ -132,17 +129,6 @@ impl Model {
                 format!("ONNX Runtime tells nothing of its memory: {}", say(&e)),
             )
         })
-    }
-
-    /// A batch of the first groups of `input`.
-    fn view<'i>(&self, groups: usize, input: &'i mut [f32]) -> StageResult<ArrayView4<'i, f32>> {
-        let ModelMeta { channels, n, .. } = self.meta;
-        let (batch, group) = (batch(groups), channels * n * n);
-        if groups == 1 {
-            input.copy_within(..group, group);
-        }
-        ArrayView4::from_shape((batch, channels, n, n), &input[..batch * group])
-            .map_err(|e| StageError::new(FailureClass::Other, format!("a chunk's input: {e}")))
     }
 
     /// Runs the network on `input`, contiguous, and gives its outputs after checking their shapes.
@@ -187,7 +173,7 @@ fn anywhere() -> StageResult<RunOptions> {
         .map_err(|e| StageError::new(FailureClass::Runtime, format!("ONNX Runtime run: {}", say(&e))))
 }
 
-/// Groups that really go through the network for a chunk of so many: a single one runs as two.
+/// Groups that really go through the network for so many that should: a single one has company.
 ///
 /// ONNX Runtime computes a single image by another path, split over threads, whose last bits differ.
 pub(super) fn batch(chunk: usize) -> usize {

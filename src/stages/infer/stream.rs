@@ -12,6 +12,7 @@ use std::thread;
 use ndarray::{ArrayView2, ArrayView4, s};
 
 use super::checkpoint::{FLUSH, Files, Output};
+use super::chunks::{at_once, split};
 use super::landing::Landing;
 use super::session::{self, Model};
 use crate::diag::{FailureClass, StageError, StageResult};
@@ -37,11 +38,6 @@ struct Predicted {
     outputs: Landing,
 }
 
-/// Groups that go through the network together, of chunks of that size out of `left`.
-pub(super) fn at_once(chunk: usize, left: usize) -> usize {
-    if chunk < left { chunk.div_ceil(2) } else { chunk }
-}
-
 /// Bytes that buffers take for chunks of that many groups out of `left`, each group `pixels` = C·N² pixels.
 pub(super) fn buffer_bytes(chunk: usize, left: usize, pixels: usize) -> u64 {
     let (inputs, outputs) = buffers(chunk, left);
@@ -56,32 +52,20 @@ fn buffers(chunk: usize, left: usize) -> (usize, usize) {
     (inputs, inputs.min(chunk).max(1))
 }
 
-/// The halves of chunks, if more than one chunk follows from them; neighbours are no more than a chunk together.
-fn halves(chunks: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    if chunks.len() < 2 {
-        return chunks;
-    }
-    let cut = |chunk: Range<usize>| {
-        let middle = chunk.start + chunk.len().div_ceil(2);
-        [chunk.start..middle, middle..chunk.end]
-    };
-    chunks.into_iter().flat_map(cut).filter(|half| !half.is_empty()).collect()
-}
-
-/// Runs the groups of `chunks`, which follow one another, and appends their patches to `output`.
+/// Runs the groups that `output` lacks, `chunk` in hand at a time, and appends their patches.
 pub(super) fn run(
     cx: &mut Context<'_>,
     model: &mut Model,
     source: &Source<'_>,
-    chunks: Vec<Range<usize>>,
+    chunk: usize,
     output: &mut Output,
 ) -> StageResult {
-    let total = source.members.nrows() as u64;
-    let largest = chunks.iter().map(Range::len).max().unwrap_or(0);
-    let left: usize = chunks.iter().map(Range::len).sum();
-    let values = session::batch(at_once(largest, left)) * source.pixels();
-    let (inputs, outputs) = buffers(largest, left);
-    let ranges = halves(chunks);
+    let groups = output.done()..source.members.nrows();
+    let (total, left) = (groups.end as u64, groups.len());
+    let at_once = at_once(chunk, left);
+    let values = session::batch(at_once) * source.pixels();
+    let (inputs, outputs) = buffers(chunk, left);
+    let ranges = split(groups, at_once);
     // Each way the full buffers travel and the empty ones come back; nobody waits for room.
     let channel = || sync_channel::<Gathered>(BUFFERS);
     let ((to_model, gathered), (give_input, spare_inputs)) = (channel(), channel());
@@ -92,7 +76,7 @@ pub(super) fn run(
         let _ = give_input.send((0..0, reserve(values)?));
     }
     for _ in 0..outputs {
-        let outputs = Landing::new(at_once(largest, left), model.meta())?;
+        let outputs = Landing::new(at_once, model.meta())?;
         let _ = give_output.send(Predicted { groups: 0..0, outputs });
     }
     thread::scope(|scope| {
@@ -116,9 +100,9 @@ pub(super) fn run(
                         format!("asked to end after {} of {total} groups, which are kept", range.start),
                     ));
                 }
-                let Ok((groups, mut input)) = gathered.recv() else { break };
+                let Ok((groups, input)) = gathered.recv() else { break };
                 // Memory that runs out here is of class `OutOfMemory`: the place where smaller chunks help.
-                model.run_into(groups.len(), &mut input, &mut to.outputs)?;
+                model.run_into(&input, &mut to.outputs)?;
                 to.groups = groups.clone();
                 let _ = give_input.send((groups, input));
                 if to_disk.send(to).is_err() {
@@ -202,7 +186,7 @@ fn write(
         let [amplitude, phase] = outputs.values();
         let shape = (groups.len(), channels, n, n);
         let values = groups.len() * source.pixels();
-        // A single group went through twice.
+        // The network saw a whole batch, with whatever was there behind the last groups.
         let [amplitude, phase] = [amplitude, phase].map(|all| &all[..values.min(all.len())]);
         let view = |values| {
             ArrayView4::from_shape(shape, values)
@@ -239,23 +223,4 @@ fn spawn<'scope>(
 
 fn join(thread: thread::ScopedJoinHandle<'_, StageResult>) -> StageResult {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stages::infer::chunks::split;
-
-    #[test]
-    fn what_computes_and_what_is_written_are_a_chunk_together() {
-        for (groups, chunk) in [(40, 1), (40, 2), (40, 7), (41, 8), (9, 8), (8, 8), (3, 8), (0, 8)] {
-            let ranges = halves(split(0..groups, chunk));
-            assert!(ranges.iter().cloned().flatten().eq(0..groups), "{groups} by {chunk}");
-            let longest = ranges.iter().map(Range::len).max().unwrap_or(0);
-            assert!(longest <= at_once(chunk.min(groups), groups), "{groups} by {chunk}: {ranges:?}");
-            let (_, outputs) = buffers(chunk.min(groups), groups);
-            let in_hand = ranges.windows(outputs).map(|some| some.iter().map(Range::len).sum::<usize>());
-            assert!(in_hand.max().unwrap_or(0) <= chunk, "{groups} by {chunk}: {ranges:?}");
-        }
-    }
 }
