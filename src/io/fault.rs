@@ -27,6 +27,12 @@ pub enum Fault {
     /// The file is not a readable ZIP archive.
     #[error("not a readable NPZ archive: {0}")]
     Archive(String),
+    /// The file is not a readable HDF5 file.
+    #[error("not a readable HDF5 file: {0}")]
+    Container(String),
+    /// A dataset of an HDF5 file cannot be read: cut off, checksum wrong, unknown filter, absurd size.
+    #[error("cannot be read: {0}")]
+    Stored(String),
     /// The member could not be unpacked: cut off, checksum wrong, unsupported compression.
     #[error("cannot be unpacked: {0}")]
     Member(String),

@@ -166,6 +166,7 @@ mod tests {
     use ndarray::{Array3, s};
 
     use super::*;
+    use crate::io::Arrays;
     use crate::io::npz::NpzReader;
     use crate::ptycho::probe::Probe;
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Dataset, MEASURED, new_metadata};
 use crate::diag::StageResult;
-use crate::io::Fault;
 use crate::io::npy::Header;
 use crate::io::npz::{NpzError, NpzReader};
+use crate::io::{Arrays, Fault};
 
 impl Dataset {
     /// Reads a dataset in the contract of the reference.
@@ -22,11 +22,11 @@ impl Dataset {
     /// # Errors
     /// Of class `Input`, naming file and key, what was found and what was expected.
     pub fn read(path: &Path) -> StageResult<Self> {
-        Ok(Self::from_npz(&mut NpzReader::open(path)?)?)
+        Ok(Self::from_file(&mut NpzReader::open(path)?)?)
     }
 
-    /// As [`read`](Self::read), from an open file.
-    pub(crate) fn from_npz(npz: &mut NpzReader) -> Result<Self, NpzError> {
+    /// As [`read`](Self::read), from an open file of any format.
+    pub(crate) fn from_file(npz: &mut impl Arrays) -> Result<Self, NpzError> {
         let (data, diffraction) = Self::with(npz, |npz, key, m| {
             let cube = diffraction(npz, key, m)?;
             let side = cube.len_of(Axis(1));
@@ -37,9 +37,9 @@ impl Dataset {
 
     /// Everything but the patterns, which `patterns` takes care of: given their key and number it gives what
     /// it likes, and their side.
-    pub(super) fn with<P>(
-        npz: &mut NpzReader,
-        patterns: impl FnOnce(&mut NpzReader, &str, usize) -> Result<(P, usize), NpzError>,
+    pub(super) fn with<A: Arrays, P>(
+        npz: &mut A,
+        patterns: impl FnOnce(&mut A, &str, usize) -> Result<(P, usize), NpzError>,
     ) -> Result<(Self, P), NpzError> {
         let measured = measured(npz)?;
         let x = npz.finite_vector("xcoords", None)?;
@@ -83,7 +83,7 @@ impl Dataset {
 }
 
 /// The key of the patterns.
-pub(super) fn measured(npz: &NpzReader) -> Result<&'static str, NpzError> {
+pub(super) fn measured(npz: &impl Arrays) -> Result<&'static str, NpzError> {
     let [canonical, study] = MEASURED;
     let measured = if npz.contains(canonical) { canonical } else { study };
     if npz.contains(measured) { Ok(measured) } else { Err(npz.missing(study)) }
@@ -131,36 +131,36 @@ impl Order {
     }
 }
 
-fn shape_fault(npz: &NpzReader, key: &str, found: &[usize], m: usize) -> NpzError {
+fn shape_fault(npz: &impl Arrays, key: &str, found: &[usize], m: usize) -> NpzError {
     let expected = format!("({m}, N, N) for {m} positions, or the legacy (N, N, {m})");
     npz.fault(key, Fault::Shape { found: found.to_vec(), expected })
 }
 
 /// The patterns as (M, N, N), with the tolerances of [`Order::of`].
-fn diffraction(npz: &mut NpzReader, key: &str, m: usize) -> Result<Array3<f32>, NpzError> {
-    let mut array = npz.f32(key)?;
+fn diffraction(npz: &mut impl Arrays, key: &str, m: usize) -> Result<Array3<f32>, NpzError> {
+    let mut array = npz.array::<f32>(key)?;
     let found = array.shape().to_vec();
-    let wrong = |npz: &NpzReader| shape_fault(npz, key, &found, m);
+    let wrong = || shape_fault(npz, key, &found, m);
     if let [.., 1] = found.as_slice()
         && found.len() == 4
     {
         array = array.remove_axis(Axis(3));
     }
-    let cube = array.into_dimensionality::<Ix3>().map_err(|_| wrong(npz))?;
+    let cube = array.into_dimensionality::<Ix3>().map_err(|_| wrong())?;
     let cube = match cube.dim() {
         (first, _, _) if first == m => cube,
         (_, _, last) if last == m => cube.permuted_axes([2, 0, 1]).as_standard_layout().into_owned(),
-        _ => return Err(wrong(npz)),
+        _ => return Err(wrong()),
     };
     let (_, rows, cols) = cube.dim();
     if rows != cols || rows < 2 {
-        return Err(wrong(npz));
+        return Err(wrong());
     }
     npz.check_values(key, &cube, is_amplitude, AMPLITUDE)?;
     Ok(cube)
 }
 
-fn probe(npz: &mut NpzReader, side: usize) -> Result<Array2<Complex32>, NpzError> {
+fn probe(npz: &mut impl Arrays, side: usize) -> Result<Array2<Complex32>, NpzError> {
     npz.require_complex("probeGuess")?;
     let found = npz.header("probeGuess")?.shape;
     if found != [side, side] {
@@ -176,14 +176,14 @@ fn probe(npz: &mut NpzReader, side: usize) -> Result<Array2<Complex32>, NpzError
     Ok(probe)
 }
 
-fn positive(npz: &mut NpzReader, key: &str) -> Result<f64, NpzError> {
+fn positive(npz: &mut impl Arrays, key: &str) -> Result<f64, NpzError> {
     match npz.finite_scalar(key)? {
         value if value > 0.0 => Ok(value),
         value => Err(npz.fault(key, Fault::Value(format!("is {value}, expected a number above 0")))),
     }
 }
 
-fn photons(npz: &mut NpzReader, m: usize) -> Result<Vec<f64>, NpzError> {
+fn photons(npz: &mut impl Arrays, m: usize) -> Result<Vec<f64>, NpzError> {
     let values = npz.finite_vector("measured_photons", Some(m))?;
     npz.check_values(
         "measured_photons",
@@ -195,7 +195,7 @@ fn photons(npz: &mut NpzReader, m: usize) -> Result<Vec<f64>, NpzError> {
 }
 
 /// The metadata document; a new one that says so where there is none, or only a pickled one.
-fn metadata(npz: &mut NpzReader) -> Result<Value, NpzError> {
+fn metadata(npz: &mut impl Arrays) -> Result<Value, NpzError> {
     const KEY: &str = "_metadata";
     if !npz.contains(KEY) {
         return Ok(new_metadata(json!({}), json!({ "original_metadata": "absent" })));

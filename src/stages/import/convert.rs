@@ -45,6 +45,25 @@ pub fn concentration(diffraction: &Array3<f32>) -> [f64; 2] {
     if total > 0.0 { [center / total, corner / total] } else { [0.0, 0.0] }
 }
 
+/// A probe for data without one: the inverse transform of the root of the mean intensity. Its pattern is the mean
+/// pattern, which is that of the probe alone where the object scatters little; its phase on the detector is flat,
+/// so it is in focus.
+pub fn guess_probe(diffraction: &Array3<f32>) -> Array2<Complex32> {
+    let (m, rows, cols) = diffraction.dim();
+    let mut mean = vec![0.0f64; rows * cols];
+    for image in diffraction.outer_iter() {
+        mean.iter_mut().zip(&image).for_each(|(sum, a)| *sum += f64::from(*a).powi(2));
+    }
+    let roots: Vec<Complex32> =
+        mean.iter().map(|sum| Complex32::new((sum / m as f64).sqrt() as f32, 0.0)).collect();
+    let mut wave = ifftshift2(&roots, rows, cols);
+    Fft2::new(rows, cols).inverse(&mut wave);
+    let wave = fftshift2(&wave, rows, cols);
+    // The plain inverse transform; times this it is unitary.
+    let unitary = ((rows * cols) as f32).sqrt().recip();
+    Array2::from_shape_fn((rows, cols), |(r, c)| wave[r * cols + c] * unitary)
+}
+
 /// Keeps the central `size` × `size` detector pixels; returns the share of photons kept.
 ///
 /// Half the detector means half the resolution: an object pixel becomes N/size times as large, so that

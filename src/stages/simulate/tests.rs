@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::io::Arrays;
 use crate::io::npy;
 use crate::io::npz::{NpzReader, NpzWriter};
 use crate::stages::{Device, Job, JobInput, Report};
