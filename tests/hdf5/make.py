@@ -3,8 +3,8 @@
 
     scripts/fetch-siemens-star && tests/hdf5/make.py pipelines/data/siemens-star-small.npz tests/hdf5
 
-Needs h5py and NumPy (made with h5py 3.16.0 on HDF5 2.0.0, NumPy 2.4.6). The part: every 43rd pattern, its
-central 32 × 32 pixels, the middle of the probe; what matters is that all files hold the same numbers.
+Needs h5py and NumPy (made with h5py 3.16.0 on HDF5 2.0.0, NumPy 2.4.6). The part: every 172nd pattern but the last, its
+central 64 × 64 pixels, the middle of the probe in coarse steps (which pack well); what matters is that all files hold the same numbers.
 """
 
 import pathlib
@@ -15,21 +15,24 @@ import numpy as np
 
 source, folder = sys.argv[1], pathlib.Path(sys.argv[2])
 star = np.load(source)
-middle = slice(48, 80)
-centred = np.fft.fftshift(star["data"][0, ::43], axes=(1, 2))[:, middle, middle]
+middle = slice(32, 96)
+centred = np.fft.fftshift(star["data"][0, :516:172], axes=(1, 2))[:, middle, middle]
 data = np.fft.ifftshift(centred, axes=(1, 2))[None]
-scan = star["scan"][:, ::43]
-probe = np.ascontiguousarray(star["probe"][..., middle, middle])
+scan = star["scan"][:, :516:172]
+probe = star["probe"][..., middle, middle]
+step = np.abs(probe).max() / 64
+probe = ((probe.real / step).round() + 1j * (probe.imag / step).round()).astype("c8") * np.float32(step)
+packed = {"compression": "gzip", "shuffle": True}
 m, side = centred.shape[:2]
 
 # The same arrays under the same names: NPZ, and HDF5 in three ways.
 np.savez_compressed(folder / "star.npz", data=data, scan=scan, probe=probe)
 with h5py.File(folder / "star-gzip.h5", "w") as f:
-    f.create_dataset("data", data=data, compression="gzip", shuffle=True)
+    f.create_dataset("data", data=data, **packed)
     f.create_dataset("scan", data=scan)
-    f.create_dataset("probe", data=probe, compression="gzip")
-with h5py.File(folder / "star-lzf-latest.h5", "w", libver="latest") as f:
-    f.create_dataset("data", data=data, compression="lzf", chunks=(1, 5, side, side), fletcher32=True)
+    f.create_dataset("probe", data=probe, **packed)
+with h5py.File(folder / "star-lzf-v114.h5", "w", libver=("v114", "v114")) as f:
+    f.create_dataset("data", data=data, compression="lzf", chunks=(1, 2, side, side), fletcher32=True)
     f.create_dataset("scan", data=scan.astype(">f8"))
     f.create_dataset("probe", data=probe.astype("c16"), compression="lzf", shuffle=True)
 with h5py.File(folder / "star-grown.h5", "w") as f:
@@ -38,7 +41,7 @@ with h5py.File(folder / "star-grown.h5", "w") as f:
         grown.resize(i + 1, axis=1)
         grown[:, i] = data[:, i]
     f.create_dataset("scan", data=scan)
-    f.create_dataset("probe", data=probe)
+    f.create_dataset("probe", data=probe, **packed)
 
 # Coherent X-ray Imaging: metres, counts with the zero frequency in the middle, soft links.
 pixel = 10e-9
@@ -50,17 +53,17 @@ with h5py.File(folder / "scan.cxi", "w") as f:
     f["cxi_version"] = 160
     entry = f.create_group("entry_1")
     detector = entry.create_group("instrument_1/detector_1")
-    frames = detector.create_dataset("data", data=centred, compression="gzip", chunks=(5, side, side))
+    frames = detector.create_dataset("data", data=centred, chunks=(2, side, side), **packed)
     frames.attrs["axes"] = "translation:y:x"
     detector["distance"] = distance
     detector["x_pixel_size"] = detector_pixel
     detector["y_pixel_size"] = detector_pixel
     mask = np.zeros((side, side), "u4")
     mask[0, 0], mask[1, 2], mask[3, 3] = 1, 4, 0x800
-    detector["mask"] = mask
+    detector.create_dataset("mask", data=mask, **packed)
     source_1 = entry.create_group("instrument_1/source_1")
     source_1["energy"] = energy
-    source_1.create_dataset("illumination", data=probe[0, 0, 0])
+    source_1.create_dataset("illumination", data=probe[0, 0, 0], **packed)
     entry["sample_1/geometry_1/translation"] = np.concatenate([xy, np.zeros((m, 1))], axis=1)
     entry["sample_1/name"] = "Siemens star"
     entry["data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
@@ -68,7 +71,7 @@ with h5py.File(folder / "scan.cxi", "w") as f:
 
 # ptychodus: diffraction and product apart; one position twice, one pattern without a position.
 with h5py.File(folder / "ptychodus-diffraction.h5", "w") as f:
-    f.create_dataset("entry/data/data", data=centred.astype("u2"), compression="gzip")
+    f.create_dataset("entry/data/data", data=centred.astype("u2"), **packed)
 with h5py.File(folder / "ptychodus-product.h5", "w") as f:
     f.attrs["name"], f.attrs["comments"] = "star", ""
     f.attrs["detector_object_distance_m"] = distance
@@ -79,13 +82,17 @@ with h5py.File(folder / "ptychodus-product.h5", "w") as f:
     f["probe_position_indexes"] = indexes[::-1]
     f["probe_position_x_m"] = (xy[indexes] + nudge)[::-1, 0]
     f["probe_position_y_m"] = (xy[indexes] + nudge)[::-1, 1]
-    modes = f.create_dataset("probe", data=np.stack([probe[0, 0, 0, 0], 0.5 * probe[0, 0, 0, 0]])[None])
-    image = f.create_dataset("object", data=np.ones((1, 80, 90), "c8"), compression="gzip")
+    modes = f.create_dataset("probe", data=np.stack([probe[0, 0, 0, 0], 0.5 * probe[0, 0, 0, 0]])[None], **packed)
+    image = f.create_dataset("object", data=np.ones((1, 400, 450), "c8"), compression="gzip")
     for item in (modes, image):
         item.attrs["pixel_width_m"], item.attrs["pixel_height_m"] = pixel, pixel
     image.attrs["center_x_m"], image.attrs["center_y_m"] = 0.0, 0.0
     f["object_layer_spacing_m"] = np.empty(0)
     f["loss_epochs"], f["loss_values"] = np.arange(2), np.array([2.0, 1.0])
+
+# What only readers of HDF5 2 know.
+with h5py.File(folder / "latest.h5", "w", libver="latest") as f:
+    f.create_dataset("data", data=np.zeros((2, 4)), chunks=(1, 4))
 
 # Every type that is read, one that is not, and text.
 numbers = np.arange(24).reshape(4, 6)

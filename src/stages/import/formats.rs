@@ -34,8 +34,8 @@ fn a_scan_written_by_h5py_gives_the_same_bytes_as_npz() {
         std::fs::read(run.output("data")).unwrap()
     };
     let npz = bytes("star.npz");
-    // gzip with shuffle; LZF with checksums, doubles and the latest format; integers, grown row by row.
-    for name in ["star-gzip.h5", "star-lzf-latest.h5", "star-grown.h5"] {
+    // gzip with shuffle; LZF with checksums and doubles in the newer format; integers, grown row by row.
+    for name in ["star-gzip.h5", "star-lzf-v114.h5", "star-grown.h5"] {
         assert!(bytes(name) == npz, "{name} gives another dataset than star.npz");
     }
 }
@@ -56,7 +56,7 @@ fn cxi_gives_the_same_scan_with_its_geometry() {
     }
     assert!((physics["detector_distance_m"].as_f64().unwrap() - 2.0).abs() < 1e-12);
     // Half the detector: pixels twice as large.
-    let cropped = dataset(&import(json!({ "crop": 16 }), &[("data", "scan.cxi")]).unwrap());
+    let cropped = dataset(&import(json!({ "crop": 32 }), &[("data", "scan.cxi")]).unwrap());
     let pixel = &cropped.metadata["physics_parameters"]["object_pixel_size_m"];
     assert!((pixel[0].as_f64().unwrap() / 20e-9 - 1.0).abs() < 1e-12);
     // The user's word over the file's, and cdtools's sign.
@@ -69,11 +69,11 @@ fn cxi_gives_the_same_scan_with_its_geometry() {
 #[test]
 fn limits_are_read_and_no_more() {
     let whole = dataset(&import(json!({}), &[("data", "scan.cxi")]).unwrap());
-    let run = import(json!({ "limit": 5 }), &[("data", "scan.cxi")]).unwrap();
+    let run = import(json!({ "limit": 2 }), &[("data", "scan.cxi")]).unwrap();
     let data = dataset(&run);
-    assert_eq!(data.len(), 5);
-    assert_eq!(data.diffraction, whole.select(&[0, 1, 2, 3, 4]).diffraction);
-    assert_eq!(data.metadata["data_transformations"][0]["parameters"]["n_images_in_file"], 12);
+    assert_eq!(data.len(), 2);
+    assert_eq!(data.diffraction, whole.select(&[0, 1]).diffraction);
+    assert_eq!(data.metadata["data_transformations"][0]["parameters"]["n_images_in_file"], 3);
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn ptychodus_pairs_positions_with_patterns() {
     .unwrap();
     let data = dataset(&run);
     // The last pattern has no position; the first has two, whose mean is the true one.
-    assert_eq!(data.len(), 11);
+    assert_eq!(data.len(), 2);
     assert!(
-        run.warnings().contains(&"1 of 12 patterns have no position and are left out"),
+        run.warnings().contains(&"1 of 3 patterns have no position and are left out"),
         "{:?}",
         run.warnings()
     );
@@ -97,11 +97,11 @@ fn ptychodus_pairs_positions_with_patterns() {
             .iter()
             .any(|w| w.starts_with("the probe has 2 modes; only the first is used, with 80.0 %"))
     );
-    let eleven = npz.select(&(0..11).collect::<Vec<_>>());
-    assert_eq!(data.diffraction, eleven.diffraction);
+    let two = npz.select(&(0..2).collect::<Vec<_>>());
+    assert_eq!(data.diffraction, two.diffraction);
     let from_first = |v: &[f64]| v.iter().map(|p| p - v[0]).collect::<Vec<_>>();
-    assert!(apart(&from_first(&data.x), &from_first(&eleven.x)) < 1e-6);
-    assert!(apart(&from_first(&data.y), &from_first(&eleven.y)) < 1e-6);
+    assert!(apart(&from_first(&data.x), &from_first(&two.x)) < 1e-6);
+    assert!(apart(&from_first(&data.y), &from_first(&two.y)) < 1e-6);
     assert!(data.object.is_none(), "a reconstruction is no truth");
     let energy = data.metadata["physics_parameters"]["photon_energy_J"].as_f64().unwrap();
     assert!((energy / (8.8e3 * 1.602_176_634e-19) - 1.0).abs() < 1e-12);
@@ -146,6 +146,6 @@ fn arrays_are_read_under_the_names_that_the_user_gives() {
     assert!(
         broken(keys)
             .message
-            .ends_with("found shape (32, 32), expected (M, N, N): square patterns one after another")
+            .ends_with("found shape (64, 64), expected (M, N, N): square patterns one after another")
     );
 }
