@@ -111,6 +111,7 @@ fn tike(npz: &mut NpzReader, cx: &mut Context<'_>) -> Result<Dataset, NpzError> 
         object: None,
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({}), json!({})),
     })
 }
