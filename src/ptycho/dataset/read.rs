@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array3, Axis, Ix3};
+use ndarray::{Array2, Array3, Axis, Ix2, Ix3};
 use num_complex::Complex32;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ impl Dataset {
     /// Reads a dataset in the contract of the reference.
     ///
     /// Tolerated: `diff3d` (wins) or `diffraction`; rank 4 with a trailing 1; the legacy order (H, W, M);
-    /// any real type, `uint16` included; missing `_start` coordinates, `scan_index`, object and metadata;
+    /// any real type, `uint16` included; missing `_start` coordinates, `scan_index`, object, mask and metadata;
     /// metadata as a pickled object, which is skipped unopened; keys that are not part of the contract.
     ///
     /// # Errors
@@ -64,6 +64,7 @@ impl Dataset {
         let object = npz.contains("objectGuess").then(|| npz.finite_image("objectGuess")).transpose()?;
         let dose_scale = npz.contains("dose_scale").then(|| positive(npz, "dose_scale")).transpose()?;
         let measured_photons = npz.contains("measured_photons").then(|| photons(npz, x.len())).transpose()?;
+        let mask = npz.contains("mask").then(|| mask(npz, side)).transpose()?;
         let metadata = metadata(npz)?;
         let data = Self {
             diffraction: Array3::zeros((0, side, side)),
@@ -76,6 +77,7 @@ impl Dataset {
             scan_index,
             dose_scale,
             measured_photons,
+            mask,
             metadata,
         };
         Ok((data, patterns))
@@ -192,6 +194,23 @@ fn photons(npz: &mut impl Arrays, m: usize) -> Result<Vec<f64>, NpzError> {
         "a number not below 0",
     )?;
     Ok(values)
+}
+
+/// The pixels that were measured: numbers or booleans, 1 (or true) where they were.
+fn mask(npz: &mut NpzReader, side: usize) -> Result<Array2<bool>, NpzError> {
+    const KEY: &str = "mask";
+    let array = npz.f32(KEY)?;
+    let found = array.shape().to_vec();
+    let Some(array) = array.into_dimensionality::<Ix2>().ok().filter(|a| a.dim() == (side, side)) else {
+        let expected = format!("({side}, {side}), the shape of a diffraction pattern");
+        return Err(npz.fault(KEY, Fault::Shape { found, expected }));
+    };
+    npz.check_values(KEY, &array, |v: f32| v == 0.0 || v == 1.0, "0 or 1")?;
+    if array.iter().all(|v| *v == 0.0) {
+        let what = "is 0 everywhere, expected 1 where a pixel was measured";
+        return Err(npz.fault(KEY, Fault::Value(what.to_owned())));
+    }
+    Ok(array.mapv(|v| v == 1.0))
 }
 
 /// The metadata document; a new one that says so where there is none, or only a pickled one.

@@ -247,6 +247,7 @@ fn tike(npz: &mut impl Arrays, cx: &mut Context<'_>) -> Result<Dataset, FileErro
         object: None,
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({}), json!({})),
     })
 }

@@ -95,6 +95,7 @@ impl Stage for Simulate {
             object: Some(object),
             dose_scale: Some(scale),
             measured_photons: Some(photons),
+            mask: None,
             metadata: new_metadata(
                 json!({ "nphotons": params.photons, "gridsize": 1, "N": side }),
                 json!({ "seed": cx.job().seed, "buffer": buffer, "simulation_type": "coordinate_based" }),
