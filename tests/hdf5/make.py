@@ -92,7 +92,7 @@ with h5py.File(folder / "ptychodus-product.h5", "w") as f:
 
 # What only readers of HDF5 2 know.
 with h5py.File(folder / "latest.h5", "w", libver="latest") as f:
-    f.create_dataset("data", data=np.zeros((2, 4)), chunks=(1, 4))
+    f.create_dataset("data", data=np.zeros((2, 4)), chunks=(1, 4), **packed)
 
 # Every type that is read, one that is not, and text.
 numbers = np.arange(24).reshape(4, 6)

@@ -197,9 +197,9 @@ fn photons(npz: &mut impl Arrays, m: usize) -> Result<Vec<f64>, NpzError> {
 }
 
 /// The pixels that were measured: numbers or booleans, 1 (or true) where they were.
-fn mask(npz: &mut NpzReader, side: usize) -> Result<Array2<bool>, NpzError> {
+fn mask(npz: &mut impl Arrays, side: usize) -> Result<Array2<bool>, NpzError> {
     const KEY: &str = "mask";
-    let array = npz.f32(KEY)?;
+    let array = npz.array::<f32>(KEY)?;
     let found = array.shape().to_vec();
     let Some(array) = array.into_dimensionality::<Ix2>().ok().filter(|a| a.dim() == (side, side)) else {
         let expected = format!("({side}, {side}), the shape of a diffraction pattern");

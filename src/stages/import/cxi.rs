@@ -8,7 +8,7 @@
 use super::geometry::{Geometry, energy, scalar};
 use super::layout::Scan;
 use super::params::Keys;
-use super::source::{Files, columns, first_mode, object, patterns};
+use super::source::{Files, columns, first_mode, mask, object, patterns};
 use crate::diag::StageResult;
 use crate::stages::Context;
 
@@ -30,6 +30,9 @@ const PROBE: [&str; 3] = [
     "entry_1/instrument_1/detector_1/probe",
 ];
 
+/// Where the mask may be.
+const MASK: [&str; 2] = ["entry_1/instrument_1/detector_1/mask", "entry_1/data_1/mask"];
+
 /// Says that `entry_1/image_1` is the probe, and gives the size of its pixels along x.
 const PTYCHODUS: &str = "entry_1/ptychodus/probe_pixel_width_m";
 
@@ -47,6 +50,10 @@ pub fn read(files: &mut Files, keys: &Keys, most: usize, cx: &mut Context<'_>) -
         None => None,
     };
     let object = keys.object.as_ref().map(|key| object(files.of(key), key)).transpose()?;
+    let mask = match files.find(keys.mask.as_ref(), &MASK) {
+        Some(key) => mask(files.of(key), key, side)?,
+        None => None,
+    };
     let detector = |name: &str| format!("entry_1/instrument_1/detector_1/{name}");
     let mut both = |names: [&str; 2]| -> StageResult<Option<[f64; 2]>> {
         let (x, y) = (scalar(files, &[names[0]])?, scalar(files, &[names[1]])?);
@@ -62,5 +69,5 @@ pub fn read(files: &mut Files, keys: &Keys, most: usize, cx: &mut Context<'_>) -
         distance: scalar(files, &[&detector("distance")])?,
     };
     let geometry = geometry.with_far_field(side);
-    Ok(Scan { key: key.to_owned(), in_file, diffraction, x, y, probe, object, geometry })
+    Ok(Scan { key: key.to_owned(), in_file, diffraction, x, y, probe, object, mask, geometry })
 }

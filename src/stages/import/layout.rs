@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::geometry::Geometry;
 use super::params::{Coordinates, Keys, LayoutChoice, Params, ValuesChoice, ZeroFrequencyChoice};
-use super::source::{Files, clean_counts, columns, first_mode, object, patterns};
+use super::source::{Files, clean_counts, columns, first_mode, mask, object, patterns};
 use super::{cxi, ptychodus};
 use crate::diag::{StageError, StageResult};
 use crate::io::{Arrays, Fault, FileError};
@@ -45,6 +45,8 @@ pub struct Scan {
     pub probe: Option<Array2<Complex32>>,
     /// (H, W): the object to be kept as the true one.
     pub object: Option<Array2<Complex32>>,
+    /// (N, N): true where pixels were measured; none if all were.
+    pub mask: Option<Array2<bool>>,
     /// What the file tells of the experiment.
     pub geometry: Geometry,
 }
@@ -164,7 +166,21 @@ fn named(files: &mut Files, keys: &Keys, most: usize, cx: &mut Context<'_>) -> S
         None => None,
     };
     let object = keys.object.as_ref().map(|key| object(files.of(key), key)).transpose()?;
-    Ok(Scan { key: key.clone(), in_file, diffraction, x, y, probe, object, geometry: Geometry::default() })
+    let mask = match &keys.mask {
+        Some(key) => mask(files.of(key), key, side)?,
+        None => None,
+    };
+    Ok(Scan {
+        key: key.clone(),
+        in_file,
+        diffraction,
+        x,
+        y,
+        probe,
+        object,
+        mask,
+        geometry: Geometry::default(),
+    })
 }
 
 /// A dataset of a scan; `metric` says that its positions are metres.
@@ -175,7 +191,7 @@ fn dataset(
     metric: bool,
     cx: &mut Context<'_>,
 ) -> StageResult<Imported> {
-    let Scan { key, in_file, mut diffraction, mut x, mut y, probe, object, geometry } = scan;
+    let Scan { key, in_file, mut diffraction, mut x, mut y, probe, object, mask, geometry } = scan;
     let (m, side, _) = diffraction.dim();
     // More positions than patterns read is what `limit` makes; fewer, or others in the file, is a mistake.
     if x.len() < m || (m == in_file && x.len() != m) {
@@ -203,6 +219,16 @@ fn dataset(
     // What the user says about the pixel holds for all that follows.
     let given = coordinates.pixels_per_unit.filter(|_| metric).map(|n| [n.recip(); 2]);
     let geometry = Geometry { pixel: given.or(geometry.pixel), ..geometry };
+    if let Some(mask) = &mask {
+        // What stands there is often a value that no detector counts to.
+        for mut image in diffraction.outer_iter_mut() {
+            image.zip_mut_with(mask, |value, measured| {
+                if !measured {
+                    *value = 0.0;
+                }
+            });
+        }
+    }
     clean_counts(files.of(&key), &key, &mut diffraction, cx)?;
     let data = Dataset {
         x_start: x.clone(),
@@ -215,6 +241,7 @@ fn dataset(
         object,
         dose_scale: None,
         measured_photons: None,
+        mask,
         metadata: new_metadata(json!({}), json!({})),
     };
     Ok(Imported { data, in_file, geometry })

@@ -85,6 +85,9 @@ fn convert(
     }
     if corner {
         convert::center_zero_frequency(&mut data.diffraction);
+        if let Some(mask) = &mut data.mask {
+            convert::center(mask.view_mut());
+        }
     }
     warn_of_zero_frequency(&data, cx);
     if data.probe.iter().all(|p| p.norm_sqr() == 0.0) {
@@ -150,6 +153,9 @@ fn convert(
     cx.measure("photons_per_image_std", spread);
     cx.measure("canvas_rows_px", rows);
     cx.measure("canvas_cols_px", cols);
+    if let Some(mask) = &data.mask {
+        cx.measure("masked_pixels", mask.iter().filter(|measured| !**measured).count());
+    }
     if let Some(kept) = kept {
         cx.measure("photons_inside_crop_fraction", kept);
     }

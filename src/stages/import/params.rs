@@ -89,6 +89,9 @@ pub struct Keys {
     pub y: Option<String>,
     /// (…, N, N) complex: the illumination. Without one, it is guessed from the mean pattern.
     pub probe: Option<String>,
+    /// (N, N): 0 where a pixel was measured; anything else is CXI's bits for what is wrong with it. Masked pixels
+    /// count 0 and take no part in a reconstruction.
+    pub mask: Option<String>,
     /// (…, H, W) complex: an object to be kept as the true one. None is read unless it is named here, because what
     /// programs store under that name is their own reconstruction.
     pub object: Option<String>,

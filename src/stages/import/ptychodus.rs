@@ -6,7 +6,7 @@ use ndarray::Axis;
 use super::geometry::{Geometry, scalar};
 use super::layout::Scan;
 use super::params::Keys;
-use super::source::{Files, first_mode, object, patterns};
+use super::source::{Files, first_mode, mask, object, patterns};
 use crate::diag::{StageError, StageResult};
 use crate::io::{Arrays, Fault};
 use crate::stages::Context;
@@ -56,7 +56,21 @@ pub fn read(files: &mut Files, keys: &Keys, most: usize, cx: &mut Context<'_>) -
         None => None,
     };
     let object = keys.object.as_ref().map(|key| object(files.of(key), key)).transpose()?;
-    Ok(Scan { key: key.to_owned(), in_file, diffraction, x, y, probe, object, geometry: geometry(files)? })
+    let mask = match &keys.mask {
+        Some(key) => mask(files.of(key), key, side)?,
+        None => None,
+    };
+    Ok(Scan {
+        key: key.to_owned(),
+        in_file,
+        diffraction,
+        x,
+        y,
+        probe,
+        object,
+        mask,
+        geometry: geometry(files)?,
+    })
 }
 
 /// The patterns that have a position, and their positions.

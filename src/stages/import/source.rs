@@ -105,6 +105,30 @@ pub fn clean_counts(
     Ok(())
 }
 
+/// Bits of a CXI mask that say something good of a pixel: in a peak, corrected, part of a peak that was searched
+/// for, background corrected. Every other bit says that its count is not to be trusted.
+const HARMLESS: i64 = 0x20 | 0x800 | 0x2000 | 0x4000;
+
+/// A mask in CXI's bits as one of measured pixels: true where no bit (in any pattern, if each has a mask of its own)
+/// speaks against it. None if nothing is masked.
+pub fn mask(file: &mut ArrayFile, key: &str, side: usize) -> Result<Option<Array2<bool>>, FileError> {
+    let bits = file.array::<i64>(key)?;
+    let found = bits.shape().to_vec();
+    if !(2..=3).contains(&found.len()) || !found.ends_with(&[side, side]) {
+        let expected = format!("({side}, {side}), the shape of a diffraction pattern");
+        return Err(file.fault(key, Fault::Shape { found, expected }));
+    }
+    let mut measured = Array2::from_elem((side, side), true);
+    for (i, bits) in bits.iter().enumerate() {
+        measured[[i / side % side, i % side]] &= bits & !HARMLESS == 0;
+    }
+    match measured.iter().filter(|m| **m).count() {
+        0 => Err(file.fault(key, Fault::Value("masks every pixel".to_owned()))),
+        n if n == measured.len() => Ok(None),
+        _ => Ok(Some(measured)),
+    }
+}
+
 /// The first two columns of an array of positions, as (x, y).
 pub fn columns(file: &mut ArrayFile, key: &str) -> Result<[Vec<f64>; 2], FileError> {
     let array = file.array::<f64>(key)?;
