@@ -12,6 +12,7 @@ pub mod npy;
 pub mod npz;
 pub mod png;
 pub(crate) mod scan;
+pub mod tiff;
 
 pub use arrays::{ArrayFile, Arrays};
 pub use fault::{Fault, FileError};
