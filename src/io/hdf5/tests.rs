@@ -118,13 +118,24 @@ fn what_is_written_is_read_back_and_equal_contents_give_equal_bytes() {
     assert_eq!(back.text("a/name").unwrap().as_deref(), Some("Grüße"));
 }
 
-/// Everything that a caller may ask of a file, however damaged. Panics fail the test.
+/// Everything that a caller may ask of a file, however damaged: a panic fails the test, and an error names the file
+/// and, once the file is open, the dataset.
 fn ask_everything(path: &std::path::Path) {
-    let Ok(mut file) = Hdf5Reader::open(path) else { return };
+    let file_named = format!("{}: ", path.display());
+    let mut file = match Hdf5Reader::open(path) {
+        Ok(file) => file,
+        Err(e) => return assert!(e.to_string().starts_with(&file_named), "{e}"),
+    };
     let names = file.names();
     for key in names.iter().map(String::as_str).chain(["data", "entry_1/data_1/data", "nothing"]) {
-        let _ = (file.contains(key), file.header(key), file.attribute(key, "axes"), file.text(key));
-        let _ = (file.array::<f32>(key).map(|a| a.len()), file.array::<Complex32>(key).map(|a| a.len()));
+        let _ = (file.contains(key), file.header(key));
+        let numbers = file.array::<f32>(key).map(|a| a.len());
+        let complex = file.array::<Complex32>(key).map(|a| a.len());
+        let errors = [numbers.err(), complex.err(), file.attribute(key, "axes").err(), file.text(key).err()];
+        for error in errors.into_iter().flatten() {
+            let named = format!("{}, key `{key}`: ", path.display());
+            assert!(error.to_string().starts_with(&named), "{error}");
+        }
     }
 }
 
