@@ -55,6 +55,7 @@ fn dataset(folder: &Path, images: usize) -> PathBuf {
         scan_index: vec![0; images],
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: json!({}),
     };
     data.write(&path).unwrap();

@@ -35,6 +35,7 @@ fn dataset(images: usize) -> Dataset {
         scan_index: vec![0; images],
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: json!({}),
     }
 }

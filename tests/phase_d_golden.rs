@@ -136,6 +136,7 @@ fn the_stage_reproduces_the_table() {
             object: None,
             dose_scale: None,
             measured_photons: None,
+            mask: None,
             metadata: new_metadata(json!({}), json!({})),
         };
         for (k, metric_2) in [6, 25].into_iter().zip(row.metric_2) {

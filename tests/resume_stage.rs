@@ -41,6 +41,7 @@ fn dataset(images: usize, path: &Path) {
         scan_index: vec![0; images],
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: json!({}),
     };
     data.write(path).unwrap();

@@ -55,6 +55,7 @@ fn dataset(scale: f32) -> Dataset {
         scan_index: vec![0; 25],
         dose_scale: Some(30.0),
         measured_photons: None,
+        mask: None,
         metadata: json!({}),
     }
 }

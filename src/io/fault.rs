@@ -27,6 +27,15 @@ pub enum Fault {
     /// The file is not a readable ZIP archive.
     #[error("not a readable NPZ archive: {0}")]
     Archive(String),
+    /// The file is not a readable HDF5 file.
+    #[error("not a readable HDF5 file: {0}")]
+    Container(String),
+    /// A dataset of an HDF5 file cannot be read: cut off, checksum wrong, unknown filter, absurd size.
+    #[error("cannot be read: {0}")]
+    Stored(String),
+    /// A dataset of an HDF5 file is stored in a way that came with HDF5 2.
+    #[error("cannot be read: {0}")]
+    TooNew(String),
     /// The member could not be unpacked: cut off, checksum wrong, unsupported compression.
     #[error("cannot be unpacked: {0}")]
     Member(String),
@@ -83,6 +92,9 @@ impl From<FileError> for StageError {
             Fault::Missing { near: Some(near), .. } => {
                 Self::input(message).hint(format!("did you mean `{near}`?"))
             }
+            Fault::TooNew(_) => Self::input(message).hint(
+                "only programs of HDF5 2 read this; write it with h5py's `libver=(\"earliest\", \"v114\")`",
+            ),
             Fault::Npy(NpyError::Memory(_)) => Self::new(FailureClass::OutOfMemory, message),
             Fault::Npy(NpyError::Object) => Self::input(message).hint(
                 "save it without Python objects: NumPy pickles them, and pickles are never opened here",

@@ -21,17 +21,31 @@ pub fn write_rgb(path: &Path, width: u32, height: u32, rgb: &[u8]) -> io::Result
 /// # Errors
 /// `InvalidInput` if `rgb` is not 3·width·height long or a side is 0.
 pub fn encode_rgb(width: u32, height: u32, rgb: &[u8]) -> io::Result<Vec<u8>> {
+    encode(width, height, (ColorType::Rgb, BitDepth::Eight), rgb)
+}
+
+/// Writes 16-bit grey pixels, row by row; the file appears whole or not at all. Equal pixels give equal bytes.
+///
+/// # Errors
+/// `InvalidInput` if `grey` is not width·height long or a side is 0; otherwise what the disk says.
+pub fn write_grey16(path: &Path, width: u32, height: u32, grey: &[u16]) -> io::Result<()> {
+    // PNG is big-endian.
+    let bytes: Vec<u8> = grey.iter().flat_map(|v| v.to_be_bytes()).collect();
+    atomic::write(path, &encode(width, height, (ColorType::Grayscale, BitDepth::Sixteen), &bytes)?)
+}
+
+fn encode(width: u32, height: u32, kind: (ColorType, BitDepth), pixels: &[u8]) -> io::Result<Vec<u8>> {
     let fault = |e: png::EncodingError| match e {
         png::EncodingError::IoError(e) => e,
         e => io::Error::new(io::ErrorKind::InvalidInput, e.to_string()),
     };
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, width, height);
-    encoder.set_color(ColorType::Rgb);
-    encoder.set_depth(BitDepth::Eight);
+    encoder.set_color(kind.0);
+    encoder.set_depth(kind.1);
     encoder.set_compression(Compression::Balanced);
     let mut writer = encoder.write_header().map_err(fault)?;
-    writer.write_image_data(rgb).map_err(fault)?;
+    writer.write_image_data(pixels).map_err(fault)?;
     writer.finish().map_err(fault)?;
     Ok(bytes)
 }
@@ -53,6 +67,21 @@ mod tests {
         assert_eq!((info.width, info.height, info.color_type), (5, 4, ColorType::Rgb));
         assert_eq!(back, rgb);
         assert_eq!(encode_rgb(5, 4, &rgb).unwrap(), std::fs::read(&path).unwrap());
+    }
+
+    #[test]
+    fn sixteen_bits_come_back() {
+        let grey: Vec<u16> = (0..12).map(|i| i * 5461).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        write_grey16(&path, 4, 3, &grey).unwrap();
+        let file = io::BufReader::new(std::fs::File::open(&path).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut back = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut back).unwrap();
+        let back: Vec<u16> = back.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect();
+        assert_eq!(back, grey);
+        assert!(write_grey16(&path, 4, 4, &grey).is_err());
     }
 
     #[test]

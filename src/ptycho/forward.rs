@@ -61,37 +61,57 @@ fn read_row(
     }
 }
 
-/// Noise-free diffraction: for every position the amplitude |FFT2(P·O)|/N with the zero frequency at
-/// index N/2 (unitary, so the sum of squares is the power of the illuminated patch), written to `out`
-/// (positions, N, N). Returns the power Σ|P·O|² of every patch, from which [`dose_scale`] follows.
-///
-/// `out` has one image for every `x` and `y`, and the side of `probe`. Each image is computed on its own,
-/// so neither threads nor batches change a bit.
+/// Noise-free diffraction of a coherent beam: [`diffract_modes`] with one mode.
 pub fn diffract(
     object: &Array2<Complex32>,
     probe: &Array2<Complex32>,
     x: &[f64],
     y: &[f64],
+    out: ArrayViewMut3<f32>,
+) -> Vec<f64> {
+    diffract_modes(object, std::slice::from_ref(probe), x, y, out)
+}
+
+/// Noise-free diffraction: for every position the amplitude √(Σₖ|FFT2(Pₖ·O)|²)/N with the zero frequency at
+/// index N/2, written to `out` (positions, N, N). Modes Pₖ do not interfere: their intensities add, which is what
+/// a partially coherent beam does. The transform is unitary, so the sum of squares is the power of the
+/// illuminated patch. Returns that power Σₖ Σ|Pₖ·O|² for every patch, from which [`dose_scale`] follows.
+///
+/// `out` has one image for every `x` and `y`, and the side of the modes, of which there is at least one. Each image
+/// is computed on its own, and modes are summed in their order, so neither threads nor batches change a bit.
+pub fn diffract_modes(
+    object: &Array2<Complex32>,
+    modes: &[Array2<Complex32>],
+    x: &[f64],
+    y: &[f64],
     mut out: ArrayViewMut3<f32>,
 ) -> Vec<f64> {
-    let side = probe.nrows();
-    let probe: Vec<Complex64> =
-        probe.iter().map(|p| Complex64::new(f64::from(p.re), f64::from(p.im))).collect();
+    let side = out.len_of(Axis(1));
+    let double = |mode: &Array2<Complex32>| -> Vec<Complex64> {
+        mode.iter().map(|p| Complex64::new(f64::from(p.re), f64::from(p.im))).collect()
+    };
+    let modes: Vec<Vec<Complex64>> = modes.iter().map(double).collect();
     let fft = Fft2::<f64>::new(side, side);
     let wave = vec![Complex64::default(); side * side];
+    let intensity = vec![0.0f64; side * side];
     out.axis_iter_mut(Axis(0))
         .into_par_iter()
         .zip(x.par_iter().zip(y))
         .map_init(
-            || (fft.clone(), wave.clone()),
-            |(fft, wave), (mut image, (x, y))| {
-                patch(object, *x, *y, side, wave);
-                wave.iter_mut().zip(&probe).for_each(|(w, p)| *w *= p);
-                let power = wave.iter().map(Complex64::norm_sqr).sum();
-                fft.forward(wave);
+            || (fft.clone(), wave.clone(), wave.clone(), intensity.clone()),
+            |(fft, cut, wave, intensity), (mut image, (x, y))| {
+                patch(object, *x, *y, side, cut);
+                intensity.fill(0.0);
+                let mut power = 0.0;
+                for mode in &modes {
+                    wave.iter_mut().zip(&*cut).zip(mode).for_each(|((w, o), p)| *w = o * p);
+                    power += wave.iter().map(Complex64::norm_sqr).sum::<f64>();
+                    fft.forward(wave);
+                    intensity.iter_mut().zip(&*wave).for_each(|(sum, w)| *sum += w.norm_sqr());
+                }
                 for ((r, c), pixel) in image.indexed_iter_mut() {
-                    let value = wave[shifted(r, side) * side + shifted(c, side)];
-                    *pixel = (value.norm_sqr().sqrt() / side as f64) as f32;
+                    let value = intensity[shifted(r, side) * side + shifted(c, side)];
+                    *pixel = (value.sqrt() / side as f64) as f32;
                 }
                 power
             },
@@ -166,6 +186,7 @@ mod tests {
     use ndarray::{Array3, s};
 
     use super::*;
+    use crate::io::Arrays;
     use crate::io::npz::NpzReader;
     use crate::ptycho::probe::Probe;
 

@@ -6,8 +6,8 @@ use ndarray::Array2;
 use num_complex::Complex32;
 
 use crate::diag::{StageError, StageResult};
-use crate::io::Fault;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
+use crate::io::{Arrays, Fault};
 
 /// An image of (part of) the object.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,9 @@
 //! index N/2 there, so its row 0 lies at object row y − N/2; diffraction is stored as amplitude with the
 //! zero frequency at index N/2 (fftshifted).
 
+pub mod coherence;
 pub mod dataset;
+pub mod detector;
 pub mod fft;
 pub mod forward;
 pub mod groups;

@@ -6,8 +6,8 @@ use ndarray::{Array2, Array3, ArrayView2, Ix3};
 use num_complex::Complex32;
 
 use crate::diag::{StageError, StageResult};
-use crate::io::Fault;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
+use crate::io::{Arrays, Fault};
 
 /// P patches with as many places: the original lost that equality (5216 patches, 159 places) and
 /// stitched nonsense, so reading and writing both insist on it.

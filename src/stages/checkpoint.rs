@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use crate::diag::{FailureClass, StageError, StageResult};
+use crate::io::Arrays;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 
 /// Least time between two savings: no epoch is worth more than a few seconds, no saving costs more than one.

@@ -5,6 +5,7 @@ mod checkpoint;
 pub mod command;
 pub mod compare;
 pub mod context;
+pub mod export;
 pub mod import;
 pub mod infer;
 pub mod metrics;
@@ -48,6 +49,7 @@ pub fn all() -> &'static [&'static dyn Stage] {
         &metrics::Metrics,
         &compare::Compare,
         &summary::Summary,
+        &export::Export,
         &command::Command,
     ]
 }

@@ -8,7 +8,7 @@ use super::{DType, Header, NpyError};
 /// A number type that arrays are read and written as.
 ///
 /// Reading converts: any real or integer type to a real one, any numeric type to a complex one, and
-/// integers (or floats that are whole numbers) to `i64`. Complex is never narrowed to real, nor text to
+/// integers (or floats that are whole numbers) to `i64` and `u8`. Complex is never narrowed to real, nor text to
 /// numbers.
 pub trait Element: Copy + Sized + WritableElement {
     /// Decodes `bytes`, a whole number of elements of the header's type, and appends them to `into`.
@@ -93,6 +93,21 @@ impl Element for i64 {
             }
             _ => real!(header, bytes, into, "integers", |v| v as i64),
         }
+    }
+}
+
+impl Element for u8 {
+    fn decode(header: &Header, bytes: &[u8], into: &mut Vec<Self>) -> Result<(), NpyError> {
+        let mut wide = Vec::with_capacity(bytes.len() / header.item_size());
+        i64::decode(header, bytes, &mut wide)?;
+        let narrow = |v: i64| {
+            u8::try_from(v).map_err(|_| NpyError::Number {
+                value: v.to_string(),
+                wanted: "a whole number from 0 to 255",
+            })
+        };
+        into.extend(wide.into_iter().map(narrow).collect::<Result<Vec<u8>, _>>()?);
+        Ok(())
     }
 }
 

@@ -1,6 +1,5 @@
 //! NPZ: a ZIP archive of NPY arrays, one member `KEY.npy` for each key. Only this and `io::archive` know `zip`.
 
-mod fields;
 mod grow;
 mod reader;
 mod writer;

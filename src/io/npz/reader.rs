@@ -11,8 +11,8 @@ use zip::result::ZipError;
 
 use super::NpzError;
 use crate::diag::nearest;
-use crate::io::Fault;
 use crate::io::npy::{self, Element, Header, NpyError};
+use crate::io::{Arrays, Fault};
 
 /// Deflate cannot expand by more than this factor (258 bytes for 2 bits).
 const DEFLATE_MOST: u64 = 1032;
@@ -61,29 +61,9 @@ impl NpzReader {
         Ok(Self { path: path.to_owned(), archive, length: about.len(), keys })
     }
 
-    /// The file's path, as given.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The keys, in the order of the archive.
     pub fn names(&self) -> Vec<&str> {
         self.keys.iter().map(|key| key.name.as_str()).collect()
-    }
-
-    /// Whether there is such a key.
-    pub fn contains(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name == name)
-    }
-
-    /// Type and shape of a member, without reading its values.
-    pub fn header(&mut self, name: &str) -> Result<Header, NpzError> {
-        self.member(name, |mut reader, _| Header::read(&mut reader).map(|(header, _)| header))
-    }
-
-    /// A member, converted to `T` (see [`Element`] for what converts), in C order.
-    pub fn array<T: Element>(&mut self, name: &str) -> Result<ArrayD<T>, NpzError> {
-        self.member(name, |mut reader, available| npy::read(&mut reader, available))
     }
 
     /// A member of real numbers as `f32`.
@@ -128,25 +108,6 @@ impl NpzReader {
         Ok(member.data_start().filter(|_| stored).map(|start| start + header))
     }
 
-    /// A text member of one element; `None` for pickled objects, which are never opened.
-    pub fn text(&mut self, name: &str) -> Result<Option<String>, NpzError> {
-        self.member(name, |mut reader, available| npy::read_text(&mut reader, available))
-    }
-
-    /// An error at a key of this file.
-    pub fn fault(&self, name: &str, fault: impl Into<Fault>) -> NpzError {
-        NpzError::at(&self.path, name, fault)
-    }
-
-    /// The error for a key that is not there, naming the nearest one that is and was not asked for under
-    /// its own name: without `ycoords`, nobody meant `xcoords`.
-    pub fn missing(&self, name: &str) -> NpzError {
-        let unused = self.keys.iter().filter(|key| !key.wanted).map(|key| key.name.as_str());
-        let near = nearest(name, unused).map(str::to_owned);
-        let present = self.keys.iter().map(|key| key.name.clone()).collect();
-        self.fault(name, Fault::Missing { present, near })
-    }
-
     /// Runs `read` on a member's bytes and the most bytes it can yield.
     fn member<T>(
         &mut self,
@@ -181,6 +142,42 @@ impl NpzReader {
                 e => e.into(),
             })
         })
+    }
+}
+
+impl Arrays for NpzReader {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name)
+    }
+
+    fn header(&mut self, name: &str) -> Result<Header, NpzError> {
+        self.member(name, |mut reader, _| Header::read(&mut reader).map(|(header, _)| header))
+    }
+
+    fn array<T: Element>(&mut self, name: &str) -> Result<ArrayD<T>, NpzError> {
+        self.member(name, |mut reader, available| npy::read(&mut reader, available))
+    }
+
+    fn text(&mut self, name: &str) -> Result<Option<String>, NpzError> {
+        self.member(name, |mut reader, available| npy::read_text(&mut reader, available))
+    }
+
+    /// NPZ keeps nothing beside an array.
+    fn attribute(&self, _name: &str, _attribute: &str) -> Result<Option<f64>, NpzError> {
+        Ok(None)
+    }
+
+    /// Names the nearest key that is there and was not asked for under its own name: without `ycoords`,
+    /// nobody meant `xcoords`.
+    fn missing(&self, name: &str) -> NpzError {
+        let unused = self.keys.iter().filter(|key| !key.wanted).map(|key| key.name.as_str());
+        let near = nearest(name, unused).map(str::to_owned);
+        let present = self.keys.iter().map(|key| key.name.clone()).collect();
+        self.fault(name, Fault::Missing { present, near })
     }
 }
 

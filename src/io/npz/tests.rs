@@ -4,7 +4,7 @@ use ndarray::{Array2, Array3, ArrayD, IxDyn};
 use num_complex::Complex32;
 
 use super::*;
-use crate::io::Fault;
+use crate::io::{Arrays, Fault};
 
 fn file(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().unwrap();

@@ -41,6 +41,9 @@ pub struct Dataset {
     pub dose_scale: Option<f64>,
     /// (M,): photons counted in each pattern.
     pub measured_photons: Option<Vec<f64>>,
+    /// (N, N), laid out as a pattern (zero frequency at index N/2): true where pixels were measured, false
+    /// for dead pixels and behind a beam stop; none if all were.
+    pub mask: Option<Array2<bool>>,
     /// What was done to the data, in the reference's schema (see [`new_metadata`]).
     pub metadata: Value,
 }
@@ -94,7 +97,7 @@ impl Dataset {
         [extent(&self.y), extent(&self.x)]
     }
 
-    /// The patterns at the given indices, in their order; probe, object and dose scale are shared by all.
+    /// The patterns at the given indices, in their order; probe, object, mask and dose scale are shared by all.
     ///
     /// # Panics
     /// If an index is not below [`len`](Self::len).
@@ -114,6 +117,7 @@ impl Dataset {
             scan_index: pick(&self.scan_index, keep),
             dose_scale: self.dose_scale,
             measured_photons: self.measured_photons.as_ref().map(|p| pick(p, keep)),
+            mask: self.mask.clone(),
             metadata: self.metadata.clone(),
         }
     }

@@ -11,6 +11,7 @@ use std::path::Path;
 use super::Dataset;
 use super::read::{self, Order};
 use crate::diag::StageResult;
+use crate::io::Arrays;
 use crate::io::npy::DType;
 use crate::io::npz::{NpzError, NpzReader};
 

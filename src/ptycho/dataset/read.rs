@@ -2,31 +2,31 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array3, Axis, Ix3};
+use ndarray::{Array2, Array3, Axis, Ix2, Ix3};
 use num_complex::Complex32;
 use serde_json::{Value, json};
 
 use super::{Dataset, MEASURED, new_metadata};
 use crate::diag::StageResult;
-use crate::io::Fault;
 use crate::io::npy::Header;
 use crate::io::npz::{NpzError, NpzReader};
+use crate::io::{Arrays, Fault};
 
 impl Dataset {
     /// Reads a dataset in the contract of the reference.
     ///
     /// Tolerated: `diff3d` (wins) or `diffraction`; rank 4 with a trailing 1; the legacy order (H, W, M);
-    /// any real type, `uint16` included; missing `_start` coordinates, `scan_index`, object and metadata;
+    /// any real type, `uint16` included; missing `_start` coordinates, `scan_index`, object, mask and metadata;
     /// metadata as a pickled object, which is skipped unopened; keys that are not part of the contract.
     ///
     /// # Errors
     /// Of class `Input`, naming file and key, what was found and what was expected.
     pub fn read(path: &Path) -> StageResult<Self> {
-        Ok(Self::from_npz(&mut NpzReader::open(path)?)?)
+        Ok(Self::from_file(&mut NpzReader::open(path)?)?)
     }
 
-    /// As [`read`](Self::read), from an open file.
-    pub(crate) fn from_npz(npz: &mut NpzReader) -> Result<Self, NpzError> {
+    /// As [`read`](Self::read), from an open file of any format.
+    pub(crate) fn from_file(npz: &mut impl Arrays) -> Result<Self, NpzError> {
         let (data, diffraction) = Self::with(npz, |npz, key, m| {
             let cube = diffraction(npz, key, m)?;
             let side = cube.len_of(Axis(1));
@@ -37,9 +37,9 @@ impl Dataset {
 
     /// Everything but the patterns, which `patterns` takes care of: given their key and number it gives what
     /// it likes, and their side.
-    pub(super) fn with<P>(
-        npz: &mut NpzReader,
-        patterns: impl FnOnce(&mut NpzReader, &str, usize) -> Result<(P, usize), NpzError>,
+    pub(super) fn with<A: Arrays, P>(
+        npz: &mut A,
+        patterns: impl FnOnce(&mut A, &str, usize) -> Result<(P, usize), NpzError>,
     ) -> Result<(Self, P), NpzError> {
         let measured = measured(npz)?;
         let x = npz.finite_vector("xcoords", None)?;
@@ -64,6 +64,7 @@ impl Dataset {
         let object = npz.contains("objectGuess").then(|| npz.finite_image("objectGuess")).transpose()?;
         let dose_scale = npz.contains("dose_scale").then(|| positive(npz, "dose_scale")).transpose()?;
         let measured_photons = npz.contains("measured_photons").then(|| photons(npz, x.len())).transpose()?;
+        let mask = npz.contains("mask").then(|| mask(npz, side)).transpose()?;
         let metadata = metadata(npz)?;
         let data = Self {
             diffraction: Array3::zeros((0, side, side)),
@@ -76,6 +77,7 @@ impl Dataset {
             scan_index,
             dose_scale,
             measured_photons,
+            mask,
             metadata,
         };
         Ok((data, patterns))
@@ -83,7 +85,7 @@ impl Dataset {
 }
 
 /// The key of the patterns.
-pub(super) fn measured(npz: &NpzReader) -> Result<&'static str, NpzError> {
+pub(super) fn measured(npz: &impl Arrays) -> Result<&'static str, NpzError> {
     let [canonical, study] = MEASURED;
     let measured = if npz.contains(canonical) { canonical } else { study };
     if npz.contains(measured) { Ok(measured) } else { Err(npz.missing(study)) }
@@ -131,36 +133,36 @@ impl Order {
     }
 }
 
-fn shape_fault(npz: &NpzReader, key: &str, found: &[usize], m: usize) -> NpzError {
+fn shape_fault(npz: &impl Arrays, key: &str, found: &[usize], m: usize) -> NpzError {
     let expected = format!("({m}, N, N) for {m} positions, or the legacy (N, N, {m})");
     npz.fault(key, Fault::Shape { found: found.to_vec(), expected })
 }
 
 /// The patterns as (M, N, N), with the tolerances of [`Order::of`].
-fn diffraction(npz: &mut NpzReader, key: &str, m: usize) -> Result<Array3<f32>, NpzError> {
-    let mut array = npz.f32(key)?;
+fn diffraction(npz: &mut impl Arrays, key: &str, m: usize) -> Result<Array3<f32>, NpzError> {
+    let mut array = npz.array::<f32>(key)?;
     let found = array.shape().to_vec();
-    let wrong = |npz: &NpzReader| shape_fault(npz, key, &found, m);
+    let wrong = || shape_fault(npz, key, &found, m);
     if let [.., 1] = found.as_slice()
         && found.len() == 4
     {
         array = array.remove_axis(Axis(3));
     }
-    let cube = array.into_dimensionality::<Ix3>().map_err(|_| wrong(npz))?;
+    let cube = array.into_dimensionality::<Ix3>().map_err(|_| wrong())?;
     let cube = match cube.dim() {
         (first, _, _) if first == m => cube,
         (_, _, last) if last == m => cube.permuted_axes([2, 0, 1]).as_standard_layout().into_owned(),
-        _ => return Err(wrong(npz)),
+        _ => return Err(wrong()),
     };
     let (_, rows, cols) = cube.dim();
     if rows != cols || rows < 2 {
-        return Err(wrong(npz));
+        return Err(wrong());
     }
     npz.check_values(key, &cube, is_amplitude, AMPLITUDE)?;
     Ok(cube)
 }
 
-fn probe(npz: &mut NpzReader, side: usize) -> Result<Array2<Complex32>, NpzError> {
+fn probe(npz: &mut impl Arrays, side: usize) -> Result<Array2<Complex32>, NpzError> {
     npz.require_complex("probeGuess")?;
     let found = npz.header("probeGuess")?.shape;
     if found != [side, side] {
@@ -176,14 +178,14 @@ fn probe(npz: &mut NpzReader, side: usize) -> Result<Array2<Complex32>, NpzError
     Ok(probe)
 }
 
-fn positive(npz: &mut NpzReader, key: &str) -> Result<f64, NpzError> {
+fn positive(npz: &mut impl Arrays, key: &str) -> Result<f64, NpzError> {
     match npz.finite_scalar(key)? {
         value if value > 0.0 => Ok(value),
         value => Err(npz.fault(key, Fault::Value(format!("is {value}, expected a number above 0")))),
     }
 }
 
-fn photons(npz: &mut NpzReader, m: usize) -> Result<Vec<f64>, NpzError> {
+fn photons(npz: &mut impl Arrays, m: usize) -> Result<Vec<f64>, NpzError> {
     let values = npz.finite_vector("measured_photons", Some(m))?;
     npz.check_values(
         "measured_photons",
@@ -194,8 +196,25 @@ fn photons(npz: &mut NpzReader, m: usize) -> Result<Vec<f64>, NpzError> {
     Ok(values)
 }
 
+/// The pixels that were measured: numbers or booleans, 1 (or true) where they were.
+fn mask(npz: &mut impl Arrays, side: usize) -> Result<Array2<bool>, NpzError> {
+    const KEY: &str = "mask";
+    let array = npz.array::<f32>(KEY)?;
+    let found = array.shape().to_vec();
+    let Some(array) = array.into_dimensionality::<Ix2>().ok().filter(|a| a.dim() == (side, side)) else {
+        let expected = format!("({side}, {side}), the shape of a diffraction pattern");
+        return Err(npz.fault(KEY, Fault::Shape { found, expected }));
+    };
+    npz.check_values(KEY, &array, |v: f32| v == 0.0 || v == 1.0, "0 or 1")?;
+    if array.iter().all(|v| *v == 0.0) {
+        let what = "is 0 everywhere, expected 1 where a pixel was measured";
+        return Err(npz.fault(KEY, Fault::Value(what.to_owned())));
+    }
+    Ok(array.mapv(|v| v == 1.0))
+}
+
 /// The metadata document; a new one that says so where there is none, or only a pickled one.
-fn metadata(npz: &mut NpzReader) -> Result<Value, NpzError> {
+fn metadata(npz: &mut impl Arrays) -> Result<Value, NpzError> {
     const KEY: &str = "_metadata";
     if !npz.contains(KEY) {
         return Ok(new_metadata(json!({}), json!({ "original_metadata": "absent" })));

@@ -22,6 +22,7 @@ fn sample() -> Dataset {
         scan_index: vec![0, 0, 1],
         dose_scale: Some(0.5),
         measured_photons: Some(vec![310.0, 2118.0, 6230.0]),
+        mask: Some(Array2::from_shape_fn((side, side), |(r, c)| (r, c) != (1, 2))),
         metadata: new_metadata(json!({"N": side}), json!({})),
     }
 }
@@ -111,6 +112,7 @@ fn selection_keeps_order_and_shares_the_rest() {
     let chosen = sample().select(&[2, 0]);
     assert_eq!(chosen.x, [10.0, 2.0]);
     assert_eq!(chosen.scan_index, [1, 0]);
+    assert_eq!(chosen.mask, sample().mask);
     assert_eq!(chosen.measured_photons, Some(vec![6230.0, 310.0]));
     assert_eq!(chosen.diffraction[[0, 0, 0]], 32.0);
     assert_eq!(chosen.object, sample().object);
@@ -190,4 +192,28 @@ fn shapes_that_fit_nothing_are_told() {
     ));
     assert!(error(&Array4::ones((3, 4, 4, 1))).contains("found shape (3, 4, 4, 1)"));
     assert!(error(&Array4::ones((2, 4, 5, 1))).contains("found shape (2, 4, 5, 1)"));
+}
+
+#[test]
+fn masks_of_any_number_type_are_read_and_odd_ones_refused() {
+    let (_dir, path) = scratch();
+    let with = |mask: &dyn Fn(&mut NpzWriter)| {
+        contract(&path, 2, 4, |npz| {
+            npz.array("diffraction", &Array3::<f32>::zeros((2, 4, 4))).unwrap();
+            mask(npz);
+        });
+        Dataset::read(&path)
+    };
+    let expected = Array2::from_shape_fn((4, 4), |(r, _)| r > 0);
+    let values = expected.mapv(u8::from);
+    assert_eq!(with(&|npz| npz.array("mask", &values).unwrap()).unwrap().mask, Some(expected.clone()));
+    let floats = values.mapv(f64::from);
+    assert_eq!(with(&|npz| npz.array("mask", &floats).unwrap()).unwrap().mask, Some(expected));
+    let fails = |mask: Array2<u8>, end: &str| {
+        let message = with(&|npz| npz.array("mask", &mask).unwrap()).unwrap_err().message;
+        assert!(message.ends_with(end), "{message}");
+    };
+    fails(Array2::zeros((4, 4)), "key `mask`: is 0 everywhere, expected 1 where a pixel was measured");
+    fails(Array2::ones((4, 3)), "found shape (4, 3), expected (4, 4), the shape of a diffraction pattern");
+    fails(&values * 2, "[1, 0] is 2, expected 0 or 1 (and 11 more values)");
 }

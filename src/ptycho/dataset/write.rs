@@ -30,6 +30,9 @@ impl Dataset {
         if let Some(photons) = &self.measured_photons {
             npz.vector("measured_photons", photons)?;
         }
+        if let Some(mask) = &self.mask {
+            npz.array("mask", &mask.mapv(u8::from))?;
+        }
         npz.text("_metadata", &self.metadata.to_string())?;
         Ok(npz.finish()?)
     }
@@ -55,6 +58,9 @@ impl Dataset {
         }
         if rows != cols || self.probe.dim() != (rows, cols) {
             return fail(format!("patterns are {rows}×{cols} and the probe is {:?}", self.probe.dim()));
+        }
+        if self.mask.as_ref().is_some_and(|mask| mask.dim() != (rows, cols)) {
+            return fail(format!("patterns are {rows}×{cols} and the mask is not"));
         }
         let finite = self.diffraction.iter().all(|a| a.is_finite() && *a >= 0.0)
             && [&self.x, &self.y, &self.x_start, &self.y_start]

@@ -1,7 +1,7 @@
 //! From what a file stores to the contract: amplitudes, zero frequency in the middle, a canvas for the
 //! positions, a probe in the units of the data.
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, ArrayViewMut2, Axis, s};
 use num_complex::Complex32;
 
 use super::params::{Params, Positions};
@@ -16,11 +16,13 @@ pub fn take_roots(diffraction: &mut Array3<f32>) {
 
 /// Moves the zero frequency of every pattern from index 0 to index N/2.
 pub fn center_zero_frequency(diffraction: &mut Array3<f32>) {
-    let (_, rows, cols) = diffraction.dim();
-    for mut image in diffraction.outer_iter_mut() {
-        let source = image.to_owned();
-        image.indexed_iter_mut().for_each(|((r, c), v)| *v = source[[shifted(r, rows), shifted(c, cols)]]);
-    }
+    diffraction.outer_iter_mut().for_each(center);
+}
+
+/// Moves what is at index 0 of an image to index N/2.
+pub fn center<T: Copy>(mut image: ArrayViewMut2<T>) {
+    let ((rows, cols), source) = (image.dim(), image.to_owned());
+    image.indexed_iter_mut().for_each(|((r, c), v)| *v = source[[shifted(r, rows), shifted(c, cols)]]);
 }
 
 /// Share of the summed squared amplitudes within N/4 of index N/2, and of index 0 (wrapped around).
@@ -45,6 +47,25 @@ pub fn concentration(diffraction: &Array3<f32>) -> [f64; 2] {
     if total > 0.0 { [center / total, corner / total] } else { [0.0, 0.0] }
 }
 
+/// A probe for data without one: the inverse transform of the root of the mean intensity. Its pattern is the mean
+/// pattern, which is that of the probe alone where the object scatters little; its phase on the detector is flat,
+/// so it is in focus.
+pub fn guess_probe(diffraction: &Array3<f32>) -> Array2<Complex32> {
+    let (m, rows, cols) = diffraction.dim();
+    let mut mean = vec![0.0f64; rows * cols];
+    for image in diffraction.outer_iter() {
+        mean.iter_mut().zip(&image).for_each(|(sum, a)| *sum += f64::from(*a).powi(2));
+    }
+    let roots: Vec<Complex32> =
+        mean.iter().map(|sum| Complex32::new((sum / m as f64).sqrt() as f32, 0.0)).collect();
+    let mut wave = ifftshift2(&roots, rows, cols);
+    Fft2::new(rows, cols).inverse(&mut wave);
+    let wave = fftshift2(&wave, rows, cols);
+    // The plain inverse transform; times this it is unitary.
+    let unitary = ((rows * cols) as f32).sqrt().recip();
+    Array2::from_shape_fn((rows, cols), |(r, c)| wave[r * cols + c] * unitary)
+}
+
 /// Keeps the central `size` × `size` detector pixels; returns the share of photons kept.
 ///
 /// Half the detector means half the resolution: an object pixel becomes N/size times as large, so that
@@ -65,7 +86,8 @@ pub fn crop_detector(data: &mut Dataset, size: usize) -> StageResult<f64> {
     let power = |d: &Array3<f32>| d.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>();
     let before = power(&data.diffraction);
     let range = first..first + size;
-    data.diffraction = data.diffraction.slice(s![.., range.clone(), range]).to_owned();
+    data.diffraction = data.diffraction.slice(s![.., range.clone(), range.clone()]).to_owned();
+    data.mask = data.mask.take().map(|mask| mask.slice(s![range.clone(), range]).to_owned());
     data.probe = crop_probe(&data.probe, size);
     let ratio = size as f64 / side as f64;
     for list in [&mut data.x, &mut data.y, &mut data.x_start, &mut data.y_start] {

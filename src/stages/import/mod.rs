@@ -1,19 +1,23 @@
 //! Stage kind `import`: measured data into the dataset contract.
 
 mod convert;
+mod cxi;
+mod geometry;
 mod layout;
 mod params;
+mod ptychodus;
+mod source;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
-use crate::io::npz::NpzReader;
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::{Dataset, mean_and_std};
-use layout::Layout;
+use layout::{Imported, Layout};
 pub use params::Params;
 use params::ProbeChoice;
+use source::Files;
 
 /// The `import` stage.
 pub struct Import;
@@ -23,12 +27,21 @@ impl Stage for Import {
         Kind {
             name: "import",
             version: 1,
-            summary: "Read measured patterns, positions and probe from an NPZ file",
-            inputs: &[Slot {
-                name: "data",
-                arity: Arity::One,
-                doc: "NPZ file in the reference contract or in tike's layout",
-            }],
+            summary: "Read measured patterns, positions and probe from an NPZ, CXI or other HDF5 file",
+            inputs: &[
+                Slot {
+                    name: "data",
+                    arity: Arity::One,
+                    doc: "NPZ or HDF5 file: the reference contract, tike's layout, CXI, ptychodus, or arrays that \
+                          `keys` names",
+                },
+                Slot {
+                    name: "product",
+                    arity: Arity::Optional,
+                    doc: "NPZ or HDF5 file with what `data` lacks, such as ptychodus's product with positions and \
+                          probe",
+                },
+            ],
             outputs: &[Output { name: "data", file: "dataset.npz", doc: "the dataset in the contract" }],
             params: || schemars::schema_for!(Params),
             tuning: &[],
@@ -41,22 +54,28 @@ impl Stage for Import {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
-        let mut npz = NpzReader::open(cx.input("data")?)?;
-        let layout = Layout::decide(params.layout, &npz);
-        let data = layout.read(&mut npz, &params, cx)?;
-        drop(npz);
-        let data = convert(data, layout, &params, cx)?;
+        let mut files = Files::open(cx)?;
+        let layout = Layout::decide(&params, &files);
+        let imported = layout.read(&mut files, &params, cx)?;
+        drop(files);
+        let data = convert(imported, layout, &params, cx)?;
         data.write(&cx.output("data")?)
     }
 }
 
 /// Brings a dataset as read into the contract, and reports what was measured.
-fn convert(mut data: Dataset, layout: Layout, params: &Params, cx: &mut Context<'_>) -> StageResult<Dataset> {
-    let (in_file, corner) = (data.len(), layout.corner(params.zero_frequency));
+fn convert(
+    imported: Imported,
+    layout: Layout,
+    params: &Params,
+    cx: &mut Context<'_>,
+) -> StageResult<Dataset> {
+    let Imported { mut data, in_file, mut geometry } = imported;
+    let corner = layout.corner(params.zero_frequency);
     if params.drop_object {
         data.object = None;
     }
-    if let Some(limit) = params.limit.filter(|limit| *limit < in_file) {
+    if let Some(limit) = params.limit.filter(|limit| *limit < data.len()) {
         data = data.select(&(0..limit).collect::<Vec<_>>());
     }
     if layout.counts(params.values) {
@@ -66,9 +85,25 @@ fn convert(mut data: Dataset, layout: Layout, params: &Params, cx: &mut Context<
     }
     if corner {
         convert::center_zero_frequency(&mut data.diffraction);
+        if let Some(mask) = &mut data.mask {
+            convert::center(mask.view_mut());
+        }
     }
     warn_of_zero_frequency(&data, cx);
+    if data.probe.iter().all(|p| p.norm_sqr() == 0.0) {
+        data.probe = convert::guess_probe(&data.diffraction);
+        cx.warn(
+            "the file has no probe: it is guessed from the mean pattern, with a flat phase on the detector",
+        );
+    }
+    // As applied to the positions, before a crop makes pixels larger.
+    let per_unit = match (params.coordinates.pixels_per_unit, geometry.pixel) {
+        (None, Some([x, y])) => json!({ "x": 1.0 / x, "y": 1.0 / y }),
+        (given, _) => json!(given.unwrap_or(1.0)),
+    };
+    let side = data.side();
     let kept = params.crop.map(|size| convert::crop_detector(&mut data, size)).transpose()?;
+    geometry = geometry.coarser(side as f64 / data.side() as f64);
     if data.object.is_some() && !params.coordinates.is_identity() {
         cx.warn("coordinates are changed, but the object in the file is not: check that they still fit");
     }
@@ -84,13 +119,14 @@ fn convert(mut data: Dataset, layout: Layout, params: &Params, cx: &mut Context<
         return Err(StageError::input("every pattern is zero: no photon was counted"));
     }
     let scales = match params.probe {
-        ProbeChoice::Auto => layout == Layout::Tike,
+        ProbeChoice::Auto => layout != Layout::Phasegraph,
         ProbeChoice::Keep => false,
         ProbeChoice::Photons => true,
     };
     let probe_factor = if scales { convert::scale_probe(&mut data) } else { 1.0 };
     data.measured_photons = Some(photons);
 
+    add_physics(&mut data.metadata, geometry.metadata());
     data.append_transformation(
         // The name that the reference's guards look for.
         "transpose_rename_convert",
@@ -102,7 +138,7 @@ fn convert(mut data: Dataset, layout: Layout, params: &Params, cx: &mut Context<
             "flipx": params.coordinates.flip_x,
             "flipy": params.coordinates.flip_y,
             "swap_xy": params.coordinates.swap_xy,
-            "pixels_per_unit": params.coordinates.pixels_per_unit,
+            "pixels_per_unit": per_unit,
             "offset_yx_px": offset_yx,
             "probe_factor": probe_factor,
             "n_images": data.len(),
@@ -117,6 +153,9 @@ fn convert(mut data: Dataset, layout: Layout, params: &Params, cx: &mut Context<
     cx.measure("photons_per_image_std", spread);
     cx.measure("canvas_rows_px", rows);
     cx.measure("canvas_cols_px", cols);
+    if let Some(mask) = &data.mask {
+        cx.measure("masked_pixels", mask.iter().filter(|measured| !**measured).count());
+    }
     if let Some(kept) = kept {
         cx.measure("photons_inside_crop_fraction", kept);
     }
@@ -129,6 +168,13 @@ fn convert(mut data: Dataset, layout: Layout, params: &Params, cx: &mut Context<
         side = data.side(),
     ));
     Ok(data)
+}
+
+/// Adds what is known of the experiment to the metadata's `physics_parameters`.
+fn add_physics(metadata: &mut Value, entries: Map<String, Value>) {
+    if let Some(Value::Object(physics)) = metadata.get_mut("physics_parameters") {
+        physics.extend(entries);
+    }
 }
 
 /// After the shift that parameters ask for, most photons should be near the middle.
@@ -144,6 +190,8 @@ fn warn_of_zero_frequency(data: &Dataset, cx: &mut Context<'_>) {
     }
 }
 
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 pub(in crate::stages) mod testing;
 #[cfg(test)]

@@ -117,6 +117,7 @@ fn contract(object: bool) -> Dataset {
         scan_index: vec![0, 3],
         dose_scale: Some(100.0),
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({ "N": SIDE }), json!({ "note": "kept" })),
     }
 }

@@ -137,6 +137,9 @@ impl Stage for Overlap {
         );
         data.write(&cx.output("data")?)?;
         write_json(&cx.output("metrics")?, &metrics)?;
+        // The view as it was asked for, as it was kept (whole images), and the overlap that came of it.
+        cx.measure("view_nominal_share", params.s_img);
+        cx.measure("view_kept_share", data.len() as f64 / total as f64);
         cx.measure("images", data.len());
         cx.measure("groups", coverage.groups);
         cx.measure("images_in_groups", coverage.used);

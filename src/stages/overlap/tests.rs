@@ -23,6 +23,7 @@ fn scan(n: usize) -> Dataset {
         scan_index: vec![0; n],
         dose_scale: Some(2.0),
         measured_photons: Some((0..n).map(|i| i as f64).collect()),
+        mask: None,
         metadata: new_metadata(json!({"N": 8}), json!({})),
     }
 }

@@ -14,7 +14,7 @@ use super::{Context, Stage};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::digest::Digest;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
-use crate::io::{atomic, npy};
+use crate::io::{Arrays, atomic, npy};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::Dataset;
 use crate::ptycho::image::Image;

@@ -34,6 +34,7 @@ fn scan() -> Dataset {
         object: Some(object),
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({}), json!({})),
     }
 }

@@ -7,6 +7,7 @@ use ndarray::{ArrayView2, s};
 use num_complex::Complex32;
 
 use crate::diag::{StageError, StageResult};
+use crate::io::Arrays;
 use crate::io::npz::NpzReader;
 use crate::ptycho::image::Image;
 

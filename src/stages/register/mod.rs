@@ -14,6 +14,7 @@ use self::area::{Area, Place};
 pub use self::params::{Method, On, Params};
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
+use crate::io::Arrays;
 use crate::io::npz::NpzReader;
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::image::{Image, Pair};

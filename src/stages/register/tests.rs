@@ -21,6 +21,7 @@ fn scan(object: Option<Array2<Complex32>>) -> Dataset {
         scan_index: vec![0; 3],
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({}), json!({})),
     }
 }

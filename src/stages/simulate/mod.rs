@@ -8,14 +8,15 @@ use num_complex::Complex32;
 use rand::Rng;
 use serde_json::json;
 
-pub use self::params::{Noise, Params};
+pub use self::params::{Detection, Noise, Params};
 use super::{Context, Stage};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::{Dataset, new_metadata};
-use crate::ptycho::forward;
+use crate::ptycho::detector::{self, Detector, Seen};
 use crate::ptycho::positions::Region;
 use crate::ptycho::rng::keyed;
+use crate::ptycho::{coherence, forward};
 
 /// The `simulate` stage.
 pub struct Simulate;
@@ -77,13 +78,19 @@ impl Stage for Simulate {
             x.iter_mut().chain(&mut y).for_each(|v| *v = v.round_ties_even());
         }
         let mut diffraction = allocate(x.len(), side)?;
-        let powers = diffract(cx, &object, &probe, [&x, &y], &mut diffraction);
+        let modes = modes(&probe, &params.mode_weights)?;
+        let powers = diffract(cx, &object, &modes, [&x, &y], &mut diffraction);
         let scale = forward::dose_scale(params.photons, &powers)?;
         let photons = match params.noise {
             Noise::None => forward::expected_photons(&powers, scale),
             Noise::Poisson => add_noise(cx, &mut diffraction, scale, params.photons, seed)?,
         };
+        // The same detector for every realisation: its pixels die under the study's own seed.
+        let detector = detector(&params.detector, side, cx.job().seed)?;
+        let seen =
+            if detector.is_ideal() { None } else { Some(detect(cx, &detector, &mut diffraction, scale)) };
         report_dose(cx, &params, &photons);
+        let photons = seen.map_or(photons, |seen| seen.iter().map(|s| s.photons).collect());
         let mut data = Dataset {
             diffraction,
             x_start: x.clone(),
@@ -95,6 +102,7 @@ impl Stage for Simulate {
             object: Some(object),
             dose_scale: Some(scale),
             measured_photons: Some(photons),
+            mask: detector.mask,
             metadata: new_metadata(
                 json!({ "nphotons": params.photons, "gridsize": 1, "N": side }),
                 json!({ "seed": cx.job().seed, "buffer": buffer, "simulation_type": "coordinate_based" }),
@@ -117,6 +125,43 @@ fn realised(seed: u64, realisation: u32) -> u64 {
     }
 }
 
+/// The modes of the beam; the probe alone if no weights are given.
+fn modes(probe: &Array2<Complex32>, weights: &[f64]) -> StageResult<Vec<Array2<Complex32>>> {
+    if weights.is_empty() {
+        return Ok(vec![probe.clone()]);
+    }
+    coherence::modes(probe, weights).ok_or_else(|| {
+        StageError::input(format!(
+            "`mode_weights` {weights:?} make no modes of this probe: expected weights of which one is above 0, \
+             and as many lit pixels as modes"
+        ))
+    })
+}
+
+/// The detector that the parameters describe.
+fn detector(params: &Detection, side: usize, seed: u64) -> StageResult<Detector> {
+    let mask = detector::mask(side, params.beam_stop_px, params.dead_fraction, seed);
+    if mask.as_ref().is_some_and(|mask| mask.iter().all(|measured| !measured)) {
+        return Err(StageError::input(format!(
+            "`detector` sees nothing: its beam stop of radius {} px covers all of {side}×{side} pixels",
+            params.beam_stop_px
+        )));
+    }
+    Ok(Detector { mask, saturation: params.saturation })
+}
+
+/// Lets the detector see `stack`, and tells what it did not; what it saw of every image.
+fn detect(cx: &mut Context<'_>, detector: &Detector, stack: &mut Array3<f32>, scale: f64) -> Vec<Seen> {
+    let seen = detector.apply(stack.view_mut(), scale);
+    let n = seen.len() as f64;
+    let masked = detector.mask.iter().flatten().filter(|measured| !**measured).count();
+    cx.measure("masked_pixels", masked);
+    cx.measure("photons_seen_per_image_mean", seen.iter().map(|s| s.photons).sum::<f64>() / n);
+    cx.measure("saturated_images", seen.iter().filter(|s| s.saturated > 0).count());
+    cx.measure("saturated_pixels_per_image_mean", seen.iter().map(|s| s.saturated).sum::<u64>() as f64 / n);
+    seen
+}
+
 /// Zeros for `images` patterns, or an error if they do not fit into memory.
 fn allocate(images: usize, side: usize) -> StageResult<Array3<f32>> {
     let too_much = || {
@@ -136,7 +181,7 @@ fn allocate(images: usize, side: usize) -> StageResult<Array3<f32>> {
 fn diffract(
     cx: &mut Context<'_>,
     object: &Array2<Complex32>,
-    probe: &Array2<Complex32>,
+    modes: &[Array2<Complex32>],
     [x, y]: [&[f64]; 2],
     out: &mut Array3<f32>,
 ) -> Vec<f64> {
@@ -144,7 +189,7 @@ fn diffract(
     for first in (0..x.len()).step_by(BATCH) {
         let end = (first + BATCH).min(x.len());
         let part = out.slice_mut(s![first..end, .., ..]);
-        powers.extend(forward::diffract(object, probe, &x[first..end], &y[first..end], part));
+        powers.extend(forward::diffract_modes(object, modes, &x[first..end], &y[first..end], part));
         cx.progress(end as u64, x.len() as u64, "patterns", None);
     }
     powers
@@ -169,7 +214,7 @@ fn add_noise(
     Ok(counted)
 }
 
-/// Measured photons per image beside the nominal dose, which is only what was asked for.
+/// Photons per image that arrived, beside the nominal dose, which is only what was asked for.
 fn report_dose(cx: &mut Context<'_>, params: &Params, photons: &[f64]) {
     let n = photons.len() as f64;
     let mean = photons.iter().sum::<f64>() / n;

@@ -47,6 +47,16 @@ pub struct Params {
     /// Noise of the detector.
     #[serde(default)]
     pub noise: Noise,
+    /// Partial coherence: shares of the beam's power in its modes, which are divided by their sum; coherent if
+    /// absent. `[0.8, 0.1, 0.1]` makes three modes: the probe, and the probe times polynomials in x and y, orthogonal
+    /// to it and to each other (Hermite–Gauss modes, if it is Gaussian). Their intensities add. The dataset keeps the
+    /// probe of a coherent beam, as one who knows nothing of modes would start from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(range(min = 0)))]
+    pub mode_weights: Vec<f64>,
+    /// What the detector does not see.
+    #[serde(default, skip_serializing_if = "Detection::is_ideal")]
+    pub detector: Detection,
     /// Number of the realisation. Under one study seed, simulations of different numbers draw
     /// independent objects, positions and noise: for example one to train on and one to test on.
     #[serde(default)]
@@ -55,6 +65,29 @@ pub struct Params {
 
 fn patch_px() -> u32 {
     64
+}
+
+/// What the detector does not see. Pixels that are not measured count 0, and the dataset has a `mask`. All
+/// realisations under one study seed have the same dead pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Detection {
+    /// Radius of a round beam stop on the zero frequency, detector pixels; a pixel is behind it if its centre is.
+    #[schemars(range(min = 0))]
+    pub beam_stop_px: f64,
+    /// Chance of each pixel to be dead.
+    #[schemars(range(min = 0, max = 0.5))]
+    pub dead_fraction: f64,
+    /// Largest count of a pixel; what is above is cut to it. No limit if absent.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub saturation: Option<f64>,
+}
+
+impl Detection {
+    /// Whether it sees everything.
+    pub fn is_ideal(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Noise of the detector.

@@ -9,6 +9,7 @@ use num_complex::Complex32;
 
 use super::Params;
 use crate::diag::{StageError, StageResult};
+use crate::io::Arrays;
 use crate::io::npy::{self, Header};
 use crate::io::npz::NpzReader;
 use crate::ptycho::object::{self, PhaseFrom, Picture};

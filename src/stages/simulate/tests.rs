@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::io::Arrays;
 use crate::io::npy;
 use crate::io::npz::{NpzReader, NpzWriter};
 use crate::stages::{Device, Job, JobInput, Report};
@@ -275,4 +276,69 @@ fn the_schema_is_strict() {
     assert_eq!(schema["required"], json!(["positions", "photons"]));
     assert_eq!(schema["properties"]["photons"]["exclusiveMinimum"], 0);
     assert!(serde_json::from_value::<Params>(with(json!({"dose": 1}))).is_err());
+}
+
+fn measured(run: &Run, wanted: &str) -> Option<f64> {
+    run.reports.iter().find_map(|report| match report {
+        Report::Measure { name, value } if name == wanted => value.as_f64(),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_detector_hides_cuts_and_tells() {
+    let ideal = run(with(json!({"photons": 1e5})), 5);
+    assert_eq!(measured(&ideal, "masked_pixels"), None);
+    let detector = json!({ "beam_stop_px": 2.5, "dead_fraction": 0.01, "saturation": 50 });
+    let seen = run(with(json!({"photons": 1e5, "detector": detector})), 5);
+    let mask = seen.data.mask.as_ref().unwrap();
+    assert!(!mask[[16, 16]] && !mask[[15, 18]] && ideal.data.mask.is_none());
+    let hidden = mask.iter().filter(|m| !**m).count();
+    assert!((21..50).contains(&hidden), "{hidden}");
+    assert_eq!(measured(&seen, "masked_pixels"), Some(hidden as f64));
+    // The same photons arrive; fewer are counted, none of them where nothing is measured.
+    assert_eq!(measured(&seen, "photons_per_image_mean"), measured(&ideal, "photons_per_image_mean"));
+    let photons = seen.data.measured_photons.as_ref().unwrap();
+    let mean = photons.iter().sum::<f64>() / photons.len() as f64;
+    assert!(
+        (measured(&seen, "photons_seen_per_image_mean").unwrap() / mean - 1.0).abs() < 1e-12 && mean < 5e4
+    );
+    for (own, summed) in photons.iter().zip(seen.data.photons()) {
+        assert!((own / summed - 1.0).abs() < 1e-6);
+    }
+    assert!(measured(&seen, "saturated_pixels_per_image_mean").unwrap() > 1.0);
+    let scale = seen.data.scale();
+    for ((i, r, c), value) in seen.data.diffraction.indexed_iter() {
+        let (count, arrived) = (
+            (f64::from(*value) * scale).powi(2),
+            (f64::from(ideal.data.diffraction[[i, r, c]]) * scale).powi(2),
+        );
+        let expected = if mask[[r, c]] { arrived.min(50.0) } else { 0.0 };
+        assert!((count - expected).abs() < 1e-3, "{count} {expected}");
+    }
+    assert!(error(with(json!({"detector": {"beam_stop_px": 99}})), &[]).contains("sees nothing"));
+}
+
+#[test]
+fn partly_coherent_light_has_the_same_dose_and_less_contrast() {
+    let clean = |weights: Value| run(with(json!({"noise": "none", "mode_weights": weights})), 5).data;
+    let (coherent, partial) = (clean(json!([1.0])), clean(json!([0.6, 0.2, 0.2])));
+    // One mode is what no modes are, but for what the metadata say.
+    assert_eq!(coherent.diffraction, run(with(json!({"noise": "none"})), 5).data.diffraction);
+    assert_eq!(coherent.probe, partial.probe);
+    let mean = |d: &Dataset| d.photons().iter().sum::<f64>() / d.len() as f64;
+    assert!((mean(&partial) / mean(&coherent) - 1.0).abs() < 1e-6);
+    // Speckle of independent modes adds up to something flatter: less is to be found in the highest pixels.
+    let spread = |d: &Dataset| {
+        d.photons()
+            .iter()
+            .zip(d.diffraction.outer_iter())
+            .map(|(sum, image)| {
+                let s2 = d.scale().powi(2);
+                image.iter().map(|a| (s2 * f64::from(*a).powi(2) / sum).powi(2)).sum::<f64>()
+            })
+            .sum::<f64>()
+    };
+    assert!(spread(&partial) < 0.9 * spread(&coherent), "{} {}", spread(&partial), spread(&coherent));
+    assert!(error(with(json!({"mode_weights": [0.0]})), &[]).contains("`mode_weights` [0.0] make no modes"));
 }

@@ -212,6 +212,7 @@ mod tests {
             scan_index: vec![0; 20],
             dose_scale: Some(2.0),
             measured_photons: Some((0..20).map(f64::from).collect()),
+            mask: None,
             metadata: new_metadata(json!({}), json!({})),
         }
     }

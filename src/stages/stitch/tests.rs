@@ -35,6 +35,7 @@ fn scan() -> (Array2<Complex32>, Dataset, Patches) {
         scan_index: vec![0; 20],
         dose_scale: None,
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({}), json!({})),
     };
     (object, data, Patches { patches, x, y })

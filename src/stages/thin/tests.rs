@@ -21,6 +21,7 @@ fn dataset(counts: Array3<f32>, scale: f64) -> Dataset {
         scan_index: vec![0; m],
         dose_scale: Some(scale),
         measured_photons: None,
+        mask: None,
         metadata: new_metadata(json!({}), json!({})),
     }
 }

@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use crate::io::Arrays;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 use crate::nn::adam::Adam;
 use crate::nn::network::Network;
