@@ -4,9 +4,14 @@
 //! bounding box, and so scored good images 1–3 pixels off. Here a canvas carries its origin in object
 //! coordinates, patches are placed by their absolute centre, and no mean is ever taken.
 
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
+mod deposit;
+mod fourier;
+
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis, CowArray, Ix2, s};
 use num_complex::{Complex32, Complex64};
 
+use self::deposit::{Deposit, Place};
+use self::fourier::Mover;
 use super::image::Image;
 
 /// Most pixels a canvas may have: 2³⁰ take 24 GiB of sums, far beyond any scan.
@@ -77,12 +82,13 @@ pub struct Canvas {
     origin: [i64; 2],
     sum: Array2<Complex64>,
     weight: Array2<f64>,
+    deposit: Deposit,
 }
 
 impl Canvas {
     /// An empty canvas whose pixel \[0, 0\] is at object (row, column) `origin`.
     pub fn new(origin: [i64; 2], shape: (usize, usize)) -> Self {
-        Self { origin, sum: Array2::zeros(shape), weight: Array2::zeros(shape) }
+        Self { origin, sum: Array2::zeros(shape), weight: Array2::zeros(shape), deposit: Deposit::default() }
     }
 
     /// The smallest canvas that holds every patch of `side` pixels centred at the positions, with the
@@ -130,42 +136,9 @@ impl Canvas {
     ) {
         let [row, fy] = split(y, centre[0], self.origin[0]);
         let [col, fx] = split(x, centre[1], self.origin[1]);
-        for (dr, wy) in [(0, 1.0 - fy), (1, fy)] {
-            for (dc, wx) in [(0, 1.0 - fx), (1, fx)] {
-                if wy * wx > 0.0 {
-                    self.tap(patch, weights, [row as i64 + dr, col as i64 + dc], wy * wx);
-                }
-            }
-        }
-    }
-
-    /// Adds `factor` × the patch with its index \[0, 0\] at canvas pixel `at`.
-    fn tap(
-        &mut self,
-        patch: ArrayView2<'_, Complex32>,
-        weights: ArrayView2<'_, f64>,
-        at: [i64; 2],
-        factor: f64,
-    ) {
-        let (rows, cols) = self.weight.dim();
-        let (from_r, to_r) = overlap(at[0], patch.nrows(), rows);
-        let (from_c, to_c) = overlap(at[1], patch.ncols(), cols);
-        if from_r >= to_r || from_c >= to_c {
-            return;
-        }
-        let place = |from: usize, at: i64| (from as i64 + at) as usize;
-        let (r0, c0) = (place(from_r, at[0]), place(from_c, at[1]));
-        let target = s![r0..r0 + to_r - from_r, c0..c0 + to_c - from_c];
-        let source = s![from_r..to_r, from_c..to_c];
-        ndarray::Zip::from(self.sum.slice_mut(target))
-            .and(self.weight.slice_mut(target))
-            .and(patch.slice(source))
-            .and(weights.slice(source))
-            .for_each(|sum, total, value, weight| {
-                let w = factor * weight;
-                *sum += Complex64::new(w * f64::from(value.re), w * f64::from(value.im));
-                *total += w;
-            });
+        let place = Place { at: [row as i64, col as i64], fraction: [fy, fx] };
+        let (patch, weights) = (with_plain_lines(patch), with_plain_lines(weights));
+        self.deposit.add(&mut self.sum, &mut self.weight, patch.view(), weights.view(), place);
     }
 
     /// The weighted mean, with the summed weights as coverage. Pixels without coverage are zero.
@@ -185,17 +158,29 @@ impl Canvas {
     }
 }
 
+/// The same with lines that are slices: as it is, unless columns are far apart in memory.
+fn with_plain_lines<T: Clone>(image: ArrayView2<'_, T>) -> CowArray<'_, T, Ix2> {
+    match image.strides()[1] {
+        1 => image.into(),
+        _ => image.as_standard_layout().into_owned().into(),
+    }
+}
+
 /// Canvas pixel of a patch's index 0 and the fraction beyond it.
 fn split(centre: f64, index: usize, origin: i64) -> [f64; 2] {
     let first = centre - index as f64 - origin as f64;
     [first.floor(), first - first.floor()]
 }
 
-/// Which indices of a patch line of `n` samples, placed at `at`, fall on a line of `room`.
-fn overlap(at: i64, n: usize, room: usize) -> (usize, usize) {
-    let from = (-at).clamp(0, n as i64);
-    let to = (room as i64 - at).clamp(0, n as i64);
-    (from as usize, to as usize)
+/// What happens to a patch between pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Between {
+    /// Each value is shared among its four neighbours, with weights that count.
+    #[default]
+    Bilinear,
+    /// The patch is moved by the fraction in Fourier space: sharper, and exact for what is below Nyquist, but edges
+    /// of a patch that does not end as it begins ring.
+    Fourier,
 }
 
 /// How much each pixel of a patch counts.
@@ -214,12 +199,13 @@ pub fn stitch(
     x: &[f64],
     y: &[f64],
     weights: &Weights,
+    between: Between,
 ) -> Result<Image, PlacementError> {
     let (count, rows, cols) = patches.dim();
     if count != x.len() || count != y.len() {
         return Err(PlacementError::Count { patches: count, x: x.len(), y: y.len() });
     }
-    stitch_on(Canvas::around(x, y, rows.max(cols))?, patches, x, y, weights)
+    stitch_on(Canvas::around(x, y, rows.max(cols))?, patches, x, y, weights, between)
 }
 
 /// [`stitch`] on a canvas of the caller's, so that images from different patches share one frame.
@@ -229,9 +215,10 @@ pub fn stitch_on(
     x: &[f64],
     y: &[f64],
     weights: &Weights,
+    between: Between,
 ) -> Result<Image, PlacementError> {
     let (count, rows, cols) = patches.dim();
-    let mut stitching = Stitching::new(canvas, (rows, cols), weights)?;
+    let mut stitching = Stitching::new(canvas, (rows, cols), weights, between)?;
     if count != x.len() || count != y.len() {
         return Err(PlacementError::Count { patches: count, x: x.len(), y: y.len() });
     }
@@ -244,7 +231,12 @@ pub fn stitch_on(
 /// Patches being stitched, one after another.
 pub struct Stitching {
     canvas: Canvas,
+    /// For [`Between::Fourier`].
+    mover: Option<Mover>,
     weights: Array2<f64>,
+    /// The weights as a patch that was moved has them.
+    moved: Array2<f64>,
+    cropped: bool,
     /// First row and column of a patch that count.
     first: [usize; 2],
     /// Index of the centre, counted from there.
@@ -257,23 +249,26 @@ impl Stitching {
         canvas: Canvas,
         (rows, cols): (usize, usize),
         weights: &Weights,
+        between: Between,
     ) -> Result<Self, PlacementError> {
-        match weights {
+        let mover = (between == Between::Fourier).then(|| Mover::new((rows, cols)));
+        let (cropped, weights, first, centre) = match weights {
             Weights::Crop(crop) => {
                 let side = rows.min(cols);
                 if *crop == 0 || *crop > side {
                     return Err(PlacementError::Crop { crop: *crop, side });
                 }
                 let first = [rows / 2 - crop / 2, cols / 2 - crop / 2];
-                Ok(Self { canvas, weights: Array2::ones((*crop, *crop)), first, centre: [crop / 2; 2] })
+                (true, Array2::ones((*crop, *crop)), first, [crop / 2; 2])
             }
             Weights::Given(weights) if weights.dim() == (rows, cols) => {
-                Ok(Self { canvas, weights: weights.clone(), first: [0; 2], centre: [rows / 2, cols / 2] })
+                (false, weights.as_standard_layout().into_owned(), [0; 2], [rows / 2, cols / 2])
             }
             Weights::Given(weights) => {
-                Err(PlacementError::Weights { weights: weights.dim(), patch: (rows, cols) })
+                return Err(PlacementError::Weights { weights: weights.dim(), patch: (rows, cols) });
             }
-        }
+        };
+        Ok(Self { canvas, mover, moved: weights.clone(), weights, cropped, first, centre })
     }
 
     /// Adds patch number `index`, whose centre (index N/2) lies at column `x`, row `y`.
@@ -287,9 +282,20 @@ impl Stitching {
         if !x.is_finite() || !y.is_finite() {
             return Err(PlacementError::Position { index, x, y });
         }
-        let ([r, c], (rows, cols)) = (self.first, self.weights.dim());
-        let window = patch.slice_move(s![r..r + rows, c..c + cols]);
-        self.canvas.add_window(window, self.weights.view(), self.centre, x, y);
+        let Self { canvas, mover, weights, moved, cropped, first: [r, c], centre } = self;
+        let (rows, cols) = weights.dim();
+        let window = s![*r..*r + rows, *c..*c + cols];
+        let Some(mover) = mover else {
+            canvas.add_window(patch.slice_move(window), weights.view(), *centre, x, y);
+            return Ok(());
+        };
+        let fraction = [y - y.round(), x - x.round()];
+        // A crop stays on whole pixels: what counts is the same all over it.
+        if !*cropped {
+            fourier::move_weights(weights.view(), fraction, moved);
+        }
+        let patch = mover.patch(patch, fraction).slice_move(window);
+        canvas.add_window(patch, moved.view(), *centre, x.round(), y.round());
         Ok(())
     }
 

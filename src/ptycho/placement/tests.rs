@@ -61,7 +61,7 @@ proptest! {
         let (patches, x, y) = cut_all(&object, side, &at);
         let given = Array2::from_shape_fn((side, side), |(r, c)| 0.01 + (r * c) as f64);
         for weights in [Weights::Crop(crop.min(side)), Weights::Given(given)] {
-            assert_same_frame(&object, &stitch(patches.view(), &x, &y, &weights).unwrap());
+            assert_same_frame(&object, &stitch(patches.view(), &x, &y, &weights, Between::Bilinear).unwrap());
         }
     }
 
@@ -72,7 +72,7 @@ proptest! {
         let value = Complex32::new(0.25, -1.5);
         let patches = Array3::from_elem((at.len(), 8, 8), value);
         let (x, y): (Vec<f64>, Vec<f64>) = at.into_iter().unzip();
-        let image = stitch(patches.view(), &x, &y, &Weights::Crop(8)).unwrap();
+        let image = stitch(patches.view(), &x, &y, &Weights::Crop(8), Between::Bilinear).unwrap();
         let coverage = image.coverage.unwrap();
         for (v, c) in image.object.iter().zip(&coverage) {
             prop_assert!(*c == 0.0 || (v - value).norm() < 1e-6);
@@ -90,7 +90,10 @@ fn the_reference_frame_error_is_gone() {
     let mut at = vec![(12, 12), (14, 50)];
     at.extend((0..20).map(|i| (60 + i, 20 + i)));
     let (patches, x, y) = cut_all(&object, 16, &at);
-    assert_same_frame(&object, &stitch(patches.view(), &x, &y, &Weights::Crop(12)).unwrap());
+    assert_same_frame(
+        &object,
+        &stitch(patches.view(), &x, &y, &Weights::Crop(12), Between::Bilinear).unwrap(),
+    );
 }
 
 #[test]
@@ -120,10 +123,10 @@ fn a_delta_lands_where_its_centre_says() {
     // Asymmetric on purpose: a sign flip or an exchange of x and y moves it elsewhere.
     let mut patch = Array3::zeros((1, 8, 8));
     patch[[0, 4, 4]] = Complex32::new(1.0, 0.0);
-    let image = stitch(patch.view(), &[22.0], &[13.0], &Weights::Crop(8)).unwrap();
+    let image = stitch(patch.view(), &[22.0], &[13.0], &Weights::Crop(8), Between::Bilinear).unwrap();
     let (row, col) = (13 - image.origin_yx[0] as usize, 22 - image.origin_yx[1] as usize);
     assert_eq!(image.object[[row, col]], Complex32::new(1.0, 0.0));
-    let shared = stitch(patch.view(), &[22.25], &[13.0], &Weights::Crop(8)).unwrap();
+    let shared = stitch(patch.view(), &[22.25], &[13.0], &Weights::Crop(8), Between::Bilinear).unwrap();
     let (row, col) = (13 - shared.origin_yx[0] as usize, 22 - shared.origin_yx[1] as usize);
     assert_eq!(shared.object[[row, col]].re, 0.75);
     assert_eq!(shared.object[[row, col + 1]].re, 0.25);
@@ -132,7 +135,7 @@ fn a_delta_lands_where_its_centre_says() {
 #[test]
 fn refuses_what_cannot_be_placed() {
     let patches = Array3::zeros((3, 8, 8));
-    let run = |x: &[f64], y: &[f64], weights| stitch(patches.view(), x, y, &weights);
+    let run = |x: &[f64], y: &[f64], weights| stitch(patches.view(), x, y, &weights, Between::Bilinear);
     let three = [0.0, 1.0, 2.0];
     assert_eq!(
         run(&three[..2], &three, Weights::Crop(8)).unwrap_err(),
@@ -151,7 +154,91 @@ fn refuses_what_cannot_be_placed() {
     let given = Weights::Given(array![[1.0]]);
     assert!(matches!(run(&three, &three, given), Err(PlacementError::Weights { .. })));
     assert_eq!(
-        stitch(Array3::zeros((0, 8, 8)).view(), &[], &[], &Weights::Crop(4)).unwrap_err(),
+        stitch(Array3::zeros((0, 8, 8)).view(), &[], &[], &Weights::Crop(4), Between::Bilinear).unwrap_err(),
         PlacementError::Empty
     );
+}
+
+/// A smooth object that is known between pixels, too: blobs with σ = 4 px.
+fn smooth(row: f64, col: f64) -> Complex32 {
+    let blob = |k: usize| {
+        let (y, x) = ((k * 37 % 64) as f64, (k * 53 % 90) as f64);
+        (-((row - y).powi(2) + (col - x).powi(2)) / 32.0).exp()
+    };
+    let re: f64 = (0..24).map(blob).sum();
+    let im: f64 = (24..48).map(blob).sum();
+    Complex32::new(re as f32, im as f32)
+}
+
+/// Largest error of patches of the smooth object, cut between pixels, after stitching; the object is of order 1.
+fn error_between_pixels(between: Between, weights: &Weights) -> f32 {
+    let side = 32;
+    let (x, y): (Vec<f64>, Vec<f64>) = (0..48)
+        .map(|i| (20.0 + 7.3 * f64::from(i % 8), 18.0 + 6.1 * f64::from(i / 8)))
+        .map(|(x, y)| (x + (13.0 * y).sin() * 0.5, y + (7.0 * x).cos() * 0.5))
+        .unzip();
+    let mut patches = Array3::zeros((x.len(), side, side));
+    for ((mut patch, x), y) in patches.outer_iter_mut().zip(&x).zip(&y) {
+        let half = (side / 2) as f64;
+        for ((r, c), v) in patch.indexed_iter_mut() {
+            *v = smooth(y + r as f64 - half, x + c as f64 - half);
+        }
+    }
+    let image = stitch(patches.view(), &x, &y, weights, between).unwrap();
+    let [top, left] = image.origin_yx;
+    let at = image.object.indexed_iter().map(|((r, c), v)| (top + r as f64, left + c as f64, v));
+    // At the very edge a bilinear pixel has a neighbour on one side only.
+    let inside = at.filter(|(r, c, _)| (20.0..46.0).contains(r) && (22.0..68.0).contains(c));
+    inside.map(|(r, c, v)| (v - smooth(r, c)).norm()).fold(0.0, f32::max)
+}
+
+#[test]
+fn between_pixels_the_error_is_bounded() {
+    // The probe's intensity: it falls off towards the edges.
+    let probe = Weights::Given(Array2::from_shape_fn((32, 32), |(r, c)| {
+        let off = |i: usize| (i as f64 - 16.0).powi(2);
+        (-(off(r) + off(c)) / 40.0).exp()
+    }));
+    for weights in [Weights::Crop(16), probe] {
+        // Half the largest curvature times the variance of a bilinear share, f″/2·¼ per axis.
+        let blurred = error_between_pixels(Between::Bilinear, &weights);
+        assert!((1e-3..4e-2).contains(&blurred), "{blurred}");
+        let sharp = error_between_pixels(Between::Fourier, &weights);
+        assert!(sharp < blurred / 2.0 && sharp < 1.5e-2, "{sharp} with Fourier shifts, {blurred} bilinear");
+    }
+}
+
+#[test]
+fn a_patch_that_ends_as_it_begins_is_moved_exactly() {
+    let mut patches = Array3::zeros((1, 32, 32));
+    let value = |r: f64, c: f64| (-((r - 15.0).powi(2) + (c - 17.0).powi(2)) / 8.0).exp() as f32;
+    for ((_, r, c), v) in patches.indexed_iter_mut() {
+        *v = Complex32::new(value(r as f64, c as f64), -0.5 * value(r as f64, c as f64));
+    }
+    let image = stitch(patches.view(), &[40.3], &[29.6], &Weights::Crop(30), Between::Fourier).unwrap();
+    let [top, left] = image.origin_yx;
+    for ((r, c), v) in image.object.indexed_iter() {
+        if image.coverage.as_ref().unwrap()[[r, c]] > 0.0 {
+            let exact = value(top + r as f64 - (29.6 - 16.0), left + c as f64 - (40.3 - 16.0));
+            assert!((v.re - exact).abs() < 1e-5 && (v.im + 0.5 * exact).abs() < 1e-5, "{r}, {c}: {v}");
+        }
+    }
+}
+
+#[test]
+fn what_falls_off_the_canvas_is_dropped_and_nothing_else() {
+    let patch = texture(6, 5);
+    let ones = Array2::ones((6, 5));
+    for (x, y) in [(0.0, 0.0), (-1.7, 3.2), (9.6, 7.5), (4.25, -2.5), (40.0, 2.0)] {
+        let mut small = Canvas::new([0, 0], (8, 10));
+        let mut large = Canvas::new([-50, -50], (110, 110));
+        for canvas in [&mut small, &mut large] {
+            canvas.add(patch.view(), ones.view(), x, y);
+        }
+        let same = s![50..58, 50..60];
+        // A fraction counted from another origin differs by rounding.
+        let off = (&small.sum - &large.sum.slice(same)).iter().fold(0.0f64, |m, v| m.max(v.norm()));
+        let heavier = (&small.weight - &large.weight.slice(same)).iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        assert!(off < 1e-12 && heavier < 1e-12, "{x}, {y}: off by {off:e}, {heavier:e}");
+    }
 }

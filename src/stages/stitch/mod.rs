@@ -8,7 +8,7 @@ use crate::diag::{StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::Dataset;
 use crate::ptycho::patches::PatchesFile;
-use crate::ptycho::placement::{self, Canvas, PlacementError, Stitching};
+use crate::ptycho::placement::{self, Between, Canvas, PlacementError, Stitching};
 
 /// The `stitch` stage.
 pub struct Stitch;
@@ -20,6 +20,21 @@ pub struct Params {
     /// How much each pixel of a patch counts where patches overlap.
     #[serde(default)]
     pub weights: Weights,
+    /// What happens to patches whose positions lie between pixels.
+    #[serde(default)]
+    pub between_pixels: BetweenPixels,
+}
+
+/// What happens to patches whose positions lie between pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BetweenPixels {
+    /// Each value is shared among its four neighbours: robust, and blurs by up to half a pixel.
+    #[default]
+    Bilinear,
+    /// Patches are moved by the fraction in Fourier space: nothing is blurred, but a patch whose edges differ rings
+    /// there, so weigh by `probe` or `crop`. Takes about four times as long.
+    Fourier,
 }
 
 /// How much each pixel of a patch counts where patches overlap.
@@ -47,7 +62,7 @@ impl Stage for Stitch {
     fn kind(&self) -> Kind {
         Kind {
             name: "stitch",
-            version: 1,
+            version: 2,
             summary: "stitch predicted patches into one image at their absolute positions",
             inputs: &[
                 Slot { name: "patches", arity: Arity::One, doc: "object patches with their centres" },
@@ -93,7 +108,12 @@ impl Stage for Stitch {
         };
         // The scan's canvas, not the patches': images of one scan then share their frame.
         let canvas = Canvas::around(&data.x, &data.y, data.side()).map_err(fault)?;
-        let mut stitching = Stitching::new(canvas, (data.side(), data.side()), &weights).map_err(fault)?;
+        let between = match params.between_pixels {
+            BetweenPixels::Bilinear => Between::Bilinear,
+            BetweenPixels::Fourier => Between::Fourier,
+        };
+        let side = data.side();
+        let mut stitching = Stitching::new(canvas, (side, side), &weights, between).map_err(fault)?;
         let (x, y) = (patches.x.clone(), patches.y.clone());
         let mut refused = None;
         patches.each(|i, patch| {
