@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayViewMut3, Axis};
 use num_complex::{Complex32, Complex64};
+use rand::{Rng, RngExt};
 use rand_distr::{Distribution, Poisson};
 use rayon::prelude::*;
 
@@ -109,9 +110,13 @@ pub fn diffract_modes(
                     fft.forward(wave);
                     intensity.iter_mut().zip(&*wave).for_each(|(sum, w)| *sum += w.norm_sqr());
                 }
-                for ((r, c), pixel) in image.indexed_iter_mut() {
-                    let value = intensity[shifted(r, side) * side + shifted(c, side)];
-                    *pixel = (value.sqrt() / side as f64) as f32;
+                for (r, mut line) in image.outer_iter_mut().enumerate() {
+                    let from = &intensity[shifted(r, side) * side..][..side];
+                    // In two pieces, as the zero frequency goes to the middle.
+                    let (low, high) = from.split_at(shifted(0, side));
+                    for (pixel, value) in line.iter_mut().zip(high.iter().chain(low)) {
+                        *pixel = (value.sqrt() / side as f64) as f32;
+                    }
                 }
                 power
             },
@@ -157,7 +162,11 @@ pub fn poisson(
             let mut total = 0.0;
             for pixel in &mut image {
                 let expected = (f64::from(*pixel) * scale).powi(2);
-                let count = if expected > 0.0 {
+                let count = if expected <= 0.0 {
+                    0.0
+                } else if expected < FEW {
+                    few(expected, &mut rng)
+                } else {
                     let law = Poisson::new(expected).map_err(|e| {
                         StageError::input(format!(
                             "image {} expects {expected} photons in a pixel: {e}",
@@ -165,8 +174,6 @@ pub fn poisson(
                         ))
                     })?;
                     law.sample(&mut rng)
-                } else {
-                    0.0
                 };
                 total += count;
                 *pixel = (count.sqrt() / scale) as f32;
@@ -174,6 +181,25 @@ pub fn poisson(
             Ok(total)
         })
         .collect()
+}
+
+/// Below this mean most pixels get no photon.
+const FEW: f64 = 1.0;
+
+/// A draw from a Poisson distribution of a small mean, by Knuth's method, as `rand_distr` does it and from the same
+/// random numbers; but that none came is mostly known without the exponential: e^−λ ≥ 1 − λ.
+fn few(mean: f64, rng: &mut impl Rng) -> f64 {
+    let mut product: f64 = rng.random();
+    if product <= 1.0 - mean {
+        return 0.0;
+    }
+    let limit = (-mean).exp();
+    let mut count = 0.0;
+    while product > limit {
+        product *= rng.random::<f64>();
+        count += 1.0;
+    }
+    count
 }
 
 /// Photons of every image without noise: Σ(X·s)².
@@ -194,6 +220,17 @@ mod tests {
         Array2::from_shape_fn((40, 50), |(r, c)| {
             Complex32::from_polar(0.5 + 0.01 * (r * c % 37) as f32, 0.05 * (r as f32 - 0.7 * c as f32))
         })
+    }
+
+    #[test]
+    fn few_photons_are_those_of_rand_distr() {
+        for mean in [1e-9, 1e-3, 0.1, 0.5, 0.999] {
+            let (mut ours, mut theirs) = (keyed(1, "few", 0), keyed(1, "few", 0));
+            let law = Poisson::new(mean).unwrap();
+            for _ in 0..20_000 {
+                assert_eq!(few(mean, &mut ours), law.sample(&mut theirs));
+            }
+        }
     }
 
     fn cut(x: f64, y: f64, side: usize) -> Vec<Complex64> {

@@ -86,6 +86,20 @@ impl Deposit {
             return;
         }
         let start = (left + from as i64) as usize;
+        if fy == 0.0 && fx == 0.0 {
+            let (first, last) = within(top, rows, room);
+            for r in first..last {
+                let row = (top + r as i64) as usize;
+                let target = start..start + (to - from);
+                let sums = sum.row_mut(row).into_slice().map(|all| &mut all[target.clone()]);
+                let totals = weight.row_mut(row).into_slice().map(|all| &mut all[target]);
+                let (Some(sums), Some(totals)) = (sums, totals) else { return };
+                let (values, weights) = (patch.row(r), weights.row(r));
+                let (Some(values), Some(weights)) = (values.as_slice(), weights.as_slice()) else { return };
+                whole(sums, totals, &values[from..to], &weights[from..to]);
+            }
+            return;
+        }
         self.before.reset(wide);
         self.now.reset(wide);
         for r in 0..tall {
@@ -104,6 +118,16 @@ impl Deposit {
             }
             std::mem::swap(&mut self.now, &mut self.before);
         }
+    }
+}
+
+/// Adds a patch line on whole pixels.
+#[inline(always)]
+fn whole(sums: &mut [Complex64], totals: &mut [f64], values: &[Complex32], weights: &[f64]) {
+    for (((sum, total), v), w) in sums.iter_mut().zip(totals).zip(values).zip(weights) {
+        sum.re += w * f64::from(v.re);
+        sum.im += w * f64::from(v.im);
+        *total += w;
     }
 }
 

@@ -7,9 +7,10 @@ use crate::ptycho::fft::{Fft2, frequency};
 
 /// Moves patches of one shape by fractions of a pixel; plans and buffers are made once.
 ///
-/// The transform takes a patch for periodic, so a step between opposite edges rings near them: weights that fall off
-/// towards the edges, as the probe's intensity does, or a crop keep that out of the image. Inside, a patch without
-/// frequencies beyond Nyquist is moved exactly, where bilinear weights blur.
+/// A patch that ends as it begins, and holds no frequencies beyond Nyquist, is moved exactly, where bilinear weights
+/// blur. The transform takes every patch for periodic: a step between opposite edges rings, most of all near them
+/// (about 1 % of the step in the middle of 32 pixels). Weights that fall off towards the edges, as the probe's
+/// intensity does, or a crop keep the worst of it out of the image.
 pub(super) struct Mover {
     fft: Fft2<f64>,
     data: Vec<Complex64>,
