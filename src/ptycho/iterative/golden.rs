@@ -1,6 +1,11 @@
 //! Equality with pty-chi 2.2.0: object and probe after 2 and 12 epochs from an object of ones, all 36 patterns in
-//! one batch an epoch, so that their order does not matter. Made by pty-chi itself; the bounds are how close an
-//! independent implementation of the same rules comes to it (`tests/golden/recon_ptychi220.json`).
+//! one batch an epoch, so that their order does not matter.
+//!
+//! Where the model is dark on the detector, the phase of F is rounding noise and the measured modulus gets any phase:
+//! f32 implementations of the same rules differ from one another by that. The rules evaluated in f64 (NumPy) are as
+//! far from pty-chi's f32 results as f32 is: rPIE 1.1e-4 after 12 epochs; DM 8.8e-4 and 2.7e-2 after 2 and 12; LSQML
+//! 9.8e-4 and 1.8e-3; with two modes DM 6.4e-4 and 5.2e-4, LSQML 3.2e-4 and 5.8e-4. The bounds here are a
+//! little above that, and cannot be below it.
 
 use std::path::Path;
 
@@ -118,7 +123,6 @@ fn epie_and_rpie() {
     let pie = |rule| Settings { alpha: 0.1, beta: 0.1, step: 0.1, ..Settings::new(rule) };
     let epie = golden.differences("epie", pie(Rule::Epie), 1, false);
     assert_close("epie", epie, [1e-5; 2], 1e-5, 1e-5);
-    // pty-chi's own rounding: its rule evaluated in f64 is 1.1e-4 off its f32 result.
     let rpie = golden.differences("rpie", pie(Rule::Rpie), 1, false);
     assert_close("rpie", rpie, [1.3e-4; 2], 1.3e-4, 1e-5);
 }
@@ -127,7 +131,7 @@ fn epie_and_rpie() {
 fn difference_map() {
     let mut golden = Golden::open(1e-7);
     let one = golden.differences("dm", Settings::new(Rule::DifferenceMap), 1, false);
-    assert_close("dm", one, [8.1e-4, 2.7e-2], 2.7e-2, 1e-3);
+    assert_close("dm", one, [9.5e-4, 2.75e-2], 2.75e-2, 1e-3);
     let two = golden.differences("dm", Settings::new(Rule::DifferenceMap), 2, false);
     assert_close("dm, two modes", two, [8.1e-4, 8.8e-4], 8.8e-4, 1e-4);
 }
@@ -138,8 +142,8 @@ fn least_squares_maximum_likelihood() {
     let mut golden = Golden::open(0.0);
     for compact in [false, true] {
         let found = golden.differences("lsqml", Settings::new(Rule::Lsqml), 1, compact);
-        assert_close("lsqml", found, [7e-4, 2.1e-3], 7e-4, 1e-5);
+        assert_close("lsqml", found, [1e-3, 2.2e-3], 9.5e-4, 1.5e-5);
     }
     let found = golden.differences("lsqml", Settings::new(Rule::Lsqml), 2, false);
-    assert_close("lsqml, two modes", found, [5e-4, 9e-4], 7e-4, 1e-5);
+    assert_close("lsqml, two modes", found, [6e-4, 9e-4], 7e-4, 1.5e-5);
 }
