@@ -65,6 +65,34 @@ impl<T: FftNum> Fft2<T> {
         self.transform(&plans, data);
     }
 
+    /// Forward transform of `data`, left transposed in `spectrum`: its element \[k, j\] belongs to row frequency j
+    /// and column frequency k. Saves a pass for who multiplies the spectrum pixel by pixel and goes back with
+    /// [`inverse_transposed`](Self::inverse_transposed). `data` holds nothing of use afterwards. Panics if a
+    /// slice is not rows·cols long (a programming error).
+    pub fn forward_transposed(&mut self, data: &mut [Complex<T>], spectrum: &mut [Complex<T>]) {
+        assert_eq!(
+            [data.len(), spectrum.len()],
+            [self.rows * self.cols; 2],
+            "Fft2 planned for another shape"
+        );
+        self.forward[0].process_with_scratch(data, &mut self.scratch);
+        transpose(data, spectrum, self.rows, self.cols);
+        self.forward[1].process_with_scratch(spectrum, &mut self.scratch);
+    }
+
+    /// Inverse transform, unnormalised, of a spectrum left by [`forward_transposed`](Self::forward_transposed).
+    /// `spectrum` holds nothing of use afterwards.
+    pub fn inverse_transposed(&mut self, spectrum: &mut [Complex<T>], data: &mut [Complex<T>]) {
+        assert_eq!(
+            [data.len(), spectrum.len()],
+            [self.rows * self.cols; 2],
+            "Fft2 planned for another shape"
+        );
+        self.inverse[1].process_with_scratch(spectrum, &mut self.scratch);
+        transpose(spectrum, data, self.cols, self.rows);
+        self.inverse[0].process_with_scratch(data, &mut self.scratch);
+    }
+
     fn transform(&mut self, plans: &[Arc<dyn Fft<T>>; 2], data: &mut [Complex<T>]) {
         assert_eq!(data.len(), self.rows * self.cols, "Fft2 planned for another shape");
         plans[0].process_with_scratch(data, &mut self.scratch);
@@ -148,6 +176,22 @@ mod tests {
         for (a, b) in out.iter().zip(&data) {
             assert!((a / 12.0 - b).norm() < 1e-13);
         }
+    }
+
+    #[test]
+    fn the_transposed_way_is_the_same_transform() {
+        let (rows, cols) = (3, 4);
+        let data: Vec<Complex<f64>> = (0..12).map(|i| Complex::new((i * 5 % 7) as f64, i as f64)).collect();
+        let mut fft = Fft2::new(rows, cols);
+        let mut plain = data.clone();
+        fft.forward(&mut plain);
+        let (mut work, mut spectrum) = (data.clone(), plain.clone());
+        fft.forward_transposed(&mut work, &mut spectrum);
+        for (r, c) in (0..rows).flat_map(|r| (0..cols).map(move |c| (r, c))) {
+            assert_eq!(spectrum[c * rows + r], plain[r * cols + c]);
+        }
+        fft.inverse_transposed(&mut spectrum, &mut work);
+        assert!(work.iter().zip(&data).all(|(a, b)| (a / 12.0 - b).norm() < 1e-13));
     }
 
     #[test]

@@ -13,11 +13,12 @@ pub mod fft;
 pub mod forward;
 pub mod groups;
 pub mod image;
+pub mod iterative;
 pub mod metrics;
 pub mod object;
 pub mod overlap;
 pub mod patches;
-pub mod pie;
+
 pub mod placement;
 pub mod polar;
 pub mod positions;

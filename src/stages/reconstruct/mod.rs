@@ -1,30 +1,34 @@
 //! Stage kind `reconstruct`: iterative reconstruction of object and probe from diffraction patterns.
 
 mod params;
+mod progress;
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2, Axis};
 use num_complex::Complex32;
 
-pub use self::params::{Algorithm, Params, ProbeScale, Subpixel};
+pub use self::params::{Algorithm, Batching, Noise, Params, ProbeScale, Scale, Subpixel};
+use self::progress::Progress;
 use super::checkpoint::Checkpoint;
 use super::{Context, Stage};
-use crate::diag::{FailureClass, StageError, StageResult};
-use crate::io::digest::Digest;
-use crate::io::npz::{NpzError, NpzReader, NpzWriter};
-use crate::io::{Arrays, atomic, npy};
+use crate::diag::{StageError, StageResult};
+use crate::io::{atomic, npy};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::Dataset;
 use crate::ptycho::image::Image;
-use crate::ptycho::pie::{Engine, PieError, epoch_order, frame, subset};
+use crate::ptycho::iterative::{
+    Batches, Engine, Frame, Learn, Measured, SetupError, epoch_order, frame, starting_modes, subset,
+};
 
 /// The `reconstruct` stage.
 pub struct Reconstruct;
 
 /// Pixels of object kept around the outermost patches.
 const BORDER: usize = 1;
+
+/// The same where positions are refined: so far may they go.
+const ROOM: usize = 10;
 
 /// How far the probe's energy may be from the mean measured energy and still count as given in its unit.
 const SAME_UNIT: f64 = 4.0;
@@ -33,12 +37,12 @@ impl Stage for Reconstruct {
     fn kind(&self) -> Kind {
         Kind {
             name: "reconstruct",
-            version: 1,
-            summary: "reconstruct object and probe iteratively (rPIE or ePIE), from a flat object, all images used",
+            version: 2,
+            summary: "reconstruct object and probe iteratively (rPIE, ePIE, difference map, LSQML), from a flat object, all images used",
             inputs: &[Slot {
                 name: "data",
                 arity: Arity::One,
-                doc: "dataset with positions and a starting probe; its true object, if any, is not looked at",
+                doc: "dataset with positions, a starting probe and perhaps a mask; its true object, if any, is not looked at",
             }],
             outputs: &[
                 Output {
@@ -46,7 +50,16 @@ impl Stage for Reconstruct {
                     file: "image.npz",
                     doc: "the object in absolute coordinates, coverage = Σ|probe|² in units of the probe's peak",
                 },
-                Output { name: "probe", file: "probe.npy", doc: "the probe as it ended, (N, N) complex" },
+                Output {
+                    name: "probe",
+                    file: "probe.npy",
+                    doc: "the probe as it ended, (N, N) complex; (modes, N, N) if it has several modes",
+                },
+                Output {
+                    name: "positions",
+                    file: "positions.csv",
+                    doc: "column and row of every image used, and by how much they were moved, pixels",
+                },
                 Output { name: "history", file: "history.csv", doc: "residual of every epoch" },
             ],
             params: || schemars::schema_for!(Params),
@@ -60,86 +73,119 @@ impl Stage for Reconstruct {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
+        let settings = params.settings();
         let seed = cx.job().seed;
+        if params.positions_from_epoch.is_some() && !Engine::can_refine(&settings) {
+            return Err(StageError::input(
+                "positions cannot be refined with dm, nor with `subpixel: nearest`",
+            )
+            .hint("leave out `positions_from_epoch`, or take another `algorithm` or `subpixel`"));
+        }
         let path = cx.input("data")?;
         let data = chosen(Dataset::read(path)?, &params, seed);
-        let fault = |e: PieError| StageError::input(format!("{}: {e}", path.display()));
-        let count = data.len();
+        let fault = |e: SetupError| StageError::input(format!("{}: {e}", path.display()));
         let probe = starting_probe(cx, &data, &params).map_err(fault)?;
-        let frame = frame(&data.x, &data.y, data.side(), BORDER).map_err(fault)?;
-        let mut engine =
-            Engine::new(data.diffraction, &data.x, &data.y, probe.view(), frame, params.settings())
-                .map_err(fault)?;
-        cx.measure("images_used", count);
+        let modes = starting_modes(probe.view(), params.probe_modes as usize, params.mode_power);
+        let border = if params.positions_from_epoch.is_some() { ROOM } else { BORDER };
+        let frame = frame(&data.x, &data.y, data.side(), border).map_err(fault)?;
+        let mask = data.mask.as_ref().filter(|_| params.use_mask);
+        cx.measure("images_used", data.len());
         cx.measure("initial_object", "ones");
-
-        let mut checkpoint = Checkpoint::new(cx, origin(path, &params, seed)?);
-        let (first, mut history, mut last) = match checkpoint.load(|npz| restore(npz, &mut engine)).flatten()
-        {
-            Some(state) => state,
-            None => (0, "epoch,residual\n".to_owned(), f64::NAN),
+        if let Some(mask) = mask {
+            cx.measure("masked_pixels", mask.iter().filter(|measured| !**measured).count());
+        }
+        let measured = Measured {
+            mask: mask.map(|mask| mask.view()),
+            dose_scale: data.scale(),
+            diffraction: data.diffraction,
+            x: &data.x,
+            y: &data.y,
         };
+        let mut engine = Engine::new(measured, modes.view(), frame, settings).map_err(fault)?;
+
+        let mut checkpoint = Checkpoint::new(cx, progress::origin(path, &params, seed)?);
+        let mut progress =
+            checkpoint.load(|npz| Progress::restore(npz, &mut engine)).flatten().unwrap_or_default();
+        let first = engine.epochs();
         cx.progress(first.into(), params.epochs.into(), "epochs", None);
         if first > 0 {
             cx.log(format!("{first} of {} epochs are there already", params.epochs));
         }
         for epoch in first..params.epochs {
-            let learns_probe = params.probe_from_epoch.is_some_and(|from| epoch >= from);
-            let order = epoch_order(seed, u64::from(epoch), count);
-            last = engine.epoch(&order, params.batch as usize, learns_probe);
-            if !last.is_finite() {
+            let reached = |from: Option<u32>| from.is_some_and(|from| epoch >= from);
+            let learn = Learn {
+                probe: reached(params.probe_from_epoch),
+                positions: reached(params.positions_from_epoch),
+            };
+            let residual = engine.epoch(&batches(&engine, &params, seed, epoch), learn);
+            if !residual.is_finite() {
                 return Err(diverged(epoch, "the residual is not a number"));
             }
-            if learns_probe {
-                engine.keep_power();
-            }
-            let _ = writeln!(history, "{epoch},{last:.6e}");
+            progress.epoch(epoch, residual);
             let (done, total) = (u64::from(epoch) + 1, u64::from(params.epochs));
-            cx.progress(done, total, "epochs", Some(format!("residual {last:.3e}")));
-            checkpoint.after_epoch(cx, epoch, |npz| save(npz, &engine, epoch + 1, &history, last))?;
+            cx.progress(done, total, "epochs", Some(format!("residual {residual:.3e}")));
+            checkpoint.after_epoch(cx, epoch, |npz| progress.save(npz, &engine))?;
         }
-        cx.measure("residual", last);
-
-        let image = Image {
-            object: engine.object().to_owned(),
-            origin_yx: frame.origin.map(|v| v as f64),
-            coverage: Some(engine.coverage()),
-        };
-        let finite = |values: &Array2<Complex32>| values.iter().all(|v| v.re.is_finite() && v.im.is_finite());
-        let probe = engine.probe().to_owned();
-        if !finite(&image.object) || !finite(&probe) {
-            return Err(diverged(params.epochs - 1, "object or probe hold values that are not finite"));
-        }
-        image.write(&cx.output("image")?)?;
-        npy::write_file(&cx.output("probe")?, &probe)?;
-        atomic::write(&cx.output("history")?, history.as_bytes())?;
+        cx.measure("residual", progress.residual);
+        write(cx, &engine, frame, [&data.x, &data.y], &progress, params.epochs)?;
         checkpoint.remove()
     }
 }
 
-/// All that a state follows from.
-fn origin(data: &Path, params: &Params, seed: u64) -> StageResult<String> {
-    let params = serde_json::to_string(params)
-        .map_err(|e| StageError::new(FailureClass::Other, format!("parameters: {e}")))?;
-    Ok(format!("{} {seed} {params}", Digest::of_file(data)?))
+/// The batches of an epoch.
+fn batches(engine: &Engine, params: &Params, seed: u64, epoch: u32) -> Batches {
+    let size = params.batch_size();
+    match params.batching {
+        Batching::Random => Batches::random(epoch_order(seed, u64::from(epoch), engine.len()), size),
+        Batching::Compact => {
+            let (x, y) = engine.positions();
+            Batches::compact(x, y, size, seed, u64::from(epoch))
+        }
+    }
 }
 
-/// Writes the state after `done` epochs.
-fn save(npz: &mut NpzWriter, engine: &Engine, done: u32, history: &str, last: f64) -> Result<(), NpzError> {
-    npz.array("object", &engine.object())?;
-    npz.array("probe", &engine.probe())?;
-    npz.vector("epochs", &[i64::from(done)])?;
-    npz.scalar_f64("residual", last)?;
-    npz.text("history", history)
-}
-
-/// Puts the engine where an earlier attempt left it: epochs done, history, last residual.
-fn restore(npz: &mut NpzReader, engine: &mut Engine) -> Result<Option<(u32, String, f64)>, NpzError> {
-    let (object, probe) = (npz.finite_image("object")?, npz.finite_image("probe")?);
-    let done = u32::try_from(npz.vector::<i64>("epochs", Some(1))?[0]).ok();
-    let (last, history) = (npz.finite_scalar("residual")?, npz.text("history")?);
-    let (Some(done), Some(history)) = (done, history) else { return Ok(None) };
-    Ok(engine.go_on_from(object.view(), probe.view()).ok().map(|()| (done, history, last)))
+/// Writes the outputs and tells what is worth knowing of them.
+fn write(
+    cx: &mut Context<'_>,
+    engine: &Engine,
+    frame: Frame,
+    start: [&[f64]; 2],
+    progress: &Progress,
+    epochs: u32,
+) -> StageResult {
+    let image = Image {
+        object: engine.object().to_owned(),
+        origin_yx: frame.origin.map(|v| v as f64),
+        coverage: Some(engine.coverage()),
+    };
+    let probe = engine.probe();
+    if !image.object.iter().chain(&probe).all(|v| v.re.is_finite() && v.im.is_finite()) {
+        return Err(diverged(epochs - 1, "object or probe hold values that are not finite"));
+    }
+    image.write(&cx.output("image")?)?;
+    if probe.len_of(Axis(0)) == 1 {
+        npy::write_file(&cx.output("probe")?, &probe.index_axis(Axis(0), 0))?;
+    } else {
+        npy::write_file(&cx.output("probe")?, &probe)?;
+        let power =
+            |mode: ArrayView2<'_, Complex32>| mode.iter().map(|p| f64::from(p.norm_sqr())).sum::<f64>();
+        let powers: Vec<f64> = probe.outer_iter().map(power).collect();
+        let total: f64 = powers.iter().sum();
+        cx.measure("mode_powers", powers.iter().map(|p| p / total).collect::<Vec<f64>>());
+    }
+    let (x, y) = engine.positions();
+    let mut table = "x,y,moved_x,moved_y\n".to_owned();
+    let mut squares = 0.0;
+    for i in 0..x.len() {
+        let [dx, dy] = [x[i] - start[0][i], y[i] - start[1][i]];
+        squares += dx * dx + dy * dy;
+        let _ = writeln!(table, "{:?},{:?},{dx:.6},{dy:.6}", x[i], y[i]);
+    }
+    if squares > 0.0 {
+        cx.measure("positions_moved_rms_px", (squares / x.len() as f64).sqrt());
+    }
+    atomic::write(&cx.output("positions")?, table.as_bytes())?;
+    Ok(atomic::write(&cx.output("history")?, progress.history.as_bytes())?)
 }
 
 /// The images to use: all, or as many as asked for.
@@ -155,14 +201,14 @@ fn starting_probe(
     cx: &mut Context<'_>,
     data: &Dataset,
     params: &Params,
-) -> Result<Array2<Complex32>, PieError> {
+) -> Result<Array2<Complex32>, SetupError> {
     let energy: f64 = data.diffraction.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>() / data.len() as f64;
     let own: f64 = data.probe.iter().map(|p| f64::from(p.norm_sqr())).sum();
     if energy <= 0.0 {
-        return Err(PieError::Dark("the data"));
+        return Err(SetupError::Dark("the data"));
     }
     if own <= 0.0 {
-        return Err(PieError::Dark("the probe"));
+        return Err(SetupError::Dark("the probe"));
     }
     let ratio = energy / own;
     let matched = match params.probe_scale {

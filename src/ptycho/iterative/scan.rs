@@ -1,6 +1,6 @@
 //! Where each pattern's patch lies on the reconstructed object.
 
-use super::{PieError, Subpixel};
+use super::{SetupError, Subpixel};
 
 /// Most pixels an object may have: 2³⁰ complex f32 take 8 GiB.
 const LARGEST: f64 = (1u64 << 30) as f64;
@@ -15,9 +15,9 @@ pub struct Frame {
 }
 
 /// The smallest frame that holds every patch of `side` pixels, and `border` pixels more on every side.
-pub fn frame(x: &[f64], y: &[f64], side: usize, border: usize) -> Result<Frame, PieError> {
+pub fn frame(x: &[f64], y: &[f64], side: usize, border: usize) -> Result<Frame, SetupError> {
     if x.is_empty() || y.is_empty() {
-        return Err(PieError::Empty);
+        return Err(SetupError::Empty);
     }
     let span = |centres: &[f64]| {
         let (lo, hi) =
@@ -28,7 +28,7 @@ pub fn frame(x: &[f64], y: &[f64], side: usize, border: usize) -> Result<Frame, 
     let ((top, rows), (left, cols)) = (span(y), span(x));
     // Written so that NaN fails too.
     if !(rows * cols <= LARGEST && top.abs().max(left.abs()) < 1e12) {
-        return Err(PieError::TooLarge { rows, cols });
+        return Err(SetupError::TooLarge { rows, cols });
     }
     Ok(Frame { origin: [top as i64, left as i64], shape: (rows as usize, cols as usize) })
 }
@@ -50,7 +50,7 @@ pub(super) fn places(
     side: usize,
     frame: Frame,
     subpixel: Subpixel,
-) -> Result<Vec<Place>, PieError> {
+) -> Result<Vec<Place>, SetupError> {
     let place = |(index, (&x, &y)): (usize, (&f64, &f64))| {
         let axis = |centre: f64, origin: i64, room: usize| {
             let first = centre - (side / 2) as f64 - origin as f64;
@@ -68,7 +68,7 @@ pub(super) fn places(
         let (row, col) = (axis(y, frame.origin[0], frame.shape.0), axis(x, frame.origin[1], frame.shape.1));
         match (row, col) {
             (Some((r, fy)), Some((c, fx))) => Ok(Place { corner: [r, c], fraction: [fy, fx] }),
-            _ => Err(PieError::Outside { index, x, y }),
+            _ => Err(SetupError::Outside { index, x, y }),
         }
     };
     x.iter().zip(y).enumerate().map(place).collect()
@@ -96,10 +96,10 @@ mod tests {
         let f = Frame { origin: [0, 0], shape: (16, 16) };
         let run = |x: f64| places(&[x], &[8.0], 8, f, Subpixel::Bilinear);
         assert!(run(12.0).is_ok() && run(4.0).is_ok());
-        assert!(matches!(run(12.1), Err(PieError::Outside { index: 0, .. })));
+        assert!(matches!(run(12.1), Err(SetupError::Outside { index: 0, .. })));
         assert!(run(3.9).is_err() && run(f64::NAN).is_err());
-        assert!(matches!(frame(&[0.0, 1e8], &[0.0, 1e8], 8, 0), Err(PieError::TooLarge { .. })));
+        assert!(matches!(frame(&[0.0, 1e8], &[0.0, 1e8], 8, 0), Err(SetupError::TooLarge { .. })));
         assert!(frame(&[f64::NAN], &[0.0], 8, 0).is_err());
-        assert_eq!(frame(&[], &[], 8, 0), Err(PieError::Empty));
+        assert_eq!(frame(&[], &[], 8, 0), Err(SetupError::Empty));
     }
 }
