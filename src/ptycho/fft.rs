@@ -102,17 +102,37 @@ impl<T: FftNum> Fft2<T> {
     }
 }
 
-/// Writes the transpose of `from` (rows × cols) to `to`, in blocks that stay in cache.
+/// Writes the transpose of `from` (rows × cols) to `to`, in blocks that stay in cache, each in tiles that stay in
+/// registers.
 fn transpose<C: Copy>(from: &[C], to: &mut [C], rows: usize, cols: usize) {
     const BLOCK: usize = 16;
+    const TILE: usize = 4;
     for r0 in (0..rows).step_by(BLOCK) {
         for c0 in (0..cols).step_by(BLOCK) {
-            for r in r0..(r0 + BLOCK).min(rows) {
-                for c in c0..(c0 + BLOCK).min(cols) {
-                    to[c * rows + r] = from[r * cols + c];
+            let (r1, c1) = ((r0 + BLOCK).min(rows), (c0 + BLOCK).min(cols));
+            for r in (r0..r1).step_by(TILE) {
+                for c in (c0..c1).step_by(TILE) {
+                    if r + TILE <= r1 && c + TILE <= c1 {
+                        tile::<C, TILE>(&from[r * cols + c..], cols, &mut to[c * rows + r..], rows);
+                        continue;
+                    }
+                    for (r, c) in
+                        (r..r1.min(r + TILE)).flat_map(|r| (c..c1.min(c + TILE)).map(move |c| (r, c)))
+                    {
+                        to[c * rows + r] = from[r * cols + c];
+                    }
                 }
             }
         }
+    }
+}
+
+/// Transposes T × T elements between arrays with rows `step` and `stride` apart.
+fn tile<C: Copy, const T: usize>(from: &[C], step: usize, to: &mut [C], stride: usize) {
+    let lines: [&[C]; T] = std::array::from_fn(|r| &from[r * step..r * step + T]);
+    for c in 0..T {
+        let column: [C; T] = std::array::from_fn(|r| lines[r][c]);
+        to[c * stride..c * stride + T].copy_from_slice(&column);
     }
 }
 

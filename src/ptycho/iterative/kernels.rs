@@ -6,7 +6,7 @@ use num_complex::Complex32;
 /// fixes the order of summation and thereby the result.
 const LANES: usize = 8;
 
-/// Pixels summed in f32 before the sum goes on in f64.
+/// Pixels that are looked at together: their sum is in f32, and goes on in f64.
 const STRIDE: usize = 256;
 
 /// Keeps F·m/|F| finite where F is zero.
@@ -35,34 +35,48 @@ macro_rules! kernel {
     };
 }
 
-/// Σ over `values` mapped to several real terms each, in fixed order: lanes in f32 along a stride, strides in f64.
+/// `sums!(count, |from, [a, b]| body)`: sums of some terms for each of `count` pixels, in fixed order. The body
+/// writes the terms of the pixels from `from` on to the slices `a`, `b`, side by side, which a compiler turns into
+/// vector instructions where it would not for running sums. (A macro, because a closure would not become part of
+/// the function that is compiled for AVX2.)
+macro_rules! sums {
+    ($count:expr, |$from:ident, [$($term:ident),*]| $body:block) => {{
+        let count: usize = $count;
+        let mut totals = [$({ stringify!($term); 0.0f64 }),*];
+        $(let mut $term = [0.0f32; STRIDE];)*
+        let mut $from = 0;
+        while $from < count {
+            let length = STRIDE.min(count - $from);
+            {
+                $(let $term = &mut $term[..length];)*
+                $body
+            }
+            let mut total = totals.iter_mut();
+            $(if let Some(total) = total.next() {
+                *total += f64::from(sum(&$term[..length]));
+            })*
+            $from += length;
+        }
+        totals
+    }};
+}
+
+/// Sum in f32, in lanes.
 #[inline(always)]
-fn sums<const K: usize>(count: usize, term: impl Fn(usize) -> [f32; K]) -> [f64; K] {
-    let mut total = [0.0f64; K];
-    let mut start = 0;
-    while start < count {
-        let end = (start + STRIDE).min(count);
-        let mut lanes = [[0.0f32; LANES]; K];
-        let mut at = start;
-        while at + LANES <= end {
-            for lane in 0..LANES {
-                let terms = term(at + lane);
-                for k in 0..K {
-                    lanes[k][lane] += terms[k];
-                }
-            }
-            at += LANES;
+fn sum(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0.0f32; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
         }
-        for lane in at..end {
-            let terms = term(lane);
-            for k in 0..K {
-                lanes[k][lane - at] += terms[k];
-            }
-        }
-        for k in 0..K {
-            total[k] += lanes[k].iter().map(|v| f64::from(*v)).sum::<f64>();
-        }
-        start = end;
+    }
+    let mut total = 0.0;
+    for value in lanes {
+        total += value;
+    }
+    for value in rest {
+        total += value;
     }
     total
 }
@@ -104,7 +118,13 @@ kernel! {
         for i in 0..n {
             wave[i] += (field[i] - a[i] * b[i]) * relax;
         }
-        let [sum] = sums(n, |i| [(field[i] - a[i] * b[i]).norm_sqr()]);
+        let [sum] = sums!(n, |from, [out]| {
+            let n = out.len();
+            let (field, a, b) = (&field[from..][..n], &a[from..][..n], &b[from..][..n]);
+            for i in 0..n {
+                out[i] = (field[i] - a[i] * b[i]).norm_sqr();
+            }
+        });
         sum * f64::from(relax).powi(2)
     }
 }
@@ -112,20 +132,23 @@ kernel! {
 kernel! {
     /// Largest Σ over modes of |v|², for modes of `pixels` values each.
     fn peak(values: &[Complex32], pixels: usize) -> f32 {
+        let mut squares = [0.0f32; STRIDE];
         let mut lanes = [0.0f32; LANES];
         let mut start = 0;
         while start < pixels {
-            let width = LANES.min(pixels - start);
-            let mut square = [0.0f32; LANES];
+            let squares = &mut squares[..STRIDE.min(pixels - start)];
+            squares.fill(0.0);
             for mode in values.chunks_exact(pixels) {
-                for (s, v) in square.iter_mut().zip(&mode[start..start + width]) {
-                    *s += v.norm_sqr();
+                squares.iter_mut().zip(&mode[start..]).for_each(|(s, v)| *s += v.norm_sqr());
+            }
+            let (chunks, rest) = squares.as_chunks::<LANES>();
+            for chunk in chunks {
+                for (lane, s) in lanes.iter_mut().zip(chunk) {
+                    *lane = if s > lane { *s } else { *lane };
                 }
             }
-            for (lane, s) in lanes.iter_mut().zip(square) {
-                *lane = if s > *lane { s } else { *lane };
-            }
-            start += LANES;
+            lanes[0] = rest.iter().fold(lanes[0], |most, s| most.max(*s));
+            start += STRIDE;
         }
         lanes.into_iter().fold(0.0, f32::max)
     }
@@ -162,9 +185,14 @@ kernel! {
             let wanted = measured[i] * per_side / (intensity[i].sqrt() + TINY);
             factors[i] = if valid[i] > 0.0 { wanted } else { keep };
         }
-        let [misfit] = sums(n, |i| {
-            let off = intensity[i].sqrt() * per_side - measured[i];
-            [valid[i] * off * off]
+        let [misfit] = sums!(n, |from, [out]| {
+            let n = out.len();
+            let (intensity, measured) = (&intensity[from..][..n], &measured[from..][..n]);
+            let valid = &valid[from..][..n];
+            for i in 0..n {
+                let off = intensity[i].sqrt() * per_side - measured[i];
+                out[i] = valid[i] * off * off;
+            }
         });
         misfit
     }
@@ -214,9 +242,15 @@ kernel! {
         let n = xi.len();
         let (intensity, measured, valid) = (&intensity[..n], &measured[..n], &valid[..n]);
         let norm = 1.0 / (side * side) as f32;
-        sums(n, |i| {
-            let (x, y) = (xi[i] * valid[i], intensity[i] * norm);
-            [x * (y - measured[i] * measured[i] / (1.0 - alpha * x)), x * x * y]
+        sums!(n, |from, [slope, square]| {
+            let n = slope.len();
+            let (xi, intensity) = (&xi[from..][..n], &intensity[from..][..n]);
+            let (measured, valid, square) = (&measured[from..][..n], &valid[from..][..n], &mut square[..n]);
+            for i in 0..n {
+                let (x, y) = (xi[i] * valid[i], intensity[i] * norm);
+                slope[i] = x * (y - measured[i] * measured[i] / (1.0 - alpha * x));
+                square[i] = x * x * y;
+            }
         })
     }
 }
@@ -224,8 +258,10 @@ kernel! {
 kernel! {
     /// Σ `values`·`weights`.
     fn weighted_sum(values: &[f32], weights: &[f32]) -> f64 {
-        let weights = &weights[..values.len()];
-        let [sum] = sums(values.len(), |i| [values[i] * weights[i]]);
+        let [sum] = sums!(values.len(), |from, [out]| {
+            let pairs = values[from..].iter().zip(&weights[from..]);
+            out.iter_mut().zip(pairs).for_each(|(out, (v, w))| *out = v * w);
+        });
         sum
     }
 }
@@ -319,17 +355,22 @@ kernel! {
         let n = chi.len();
         let (object_change, probe) = (&object_change[..n], &probe[..n]);
         let (probe_change, patch) = (&probe_change[..n], &patch[..n]);
-        sums(n, |i| {
-            let (u, v, chi) = (object_change[i] * probe[i], probe_change[i] * patch[i], chi[i]);
-            let cross = u * v.conj();
-            [
-                u.norm_sqr(),
-                v.norm_sqr(),
-                cross.re,
-                cross.im,
-                u.re * chi.re + u.im * chi.im,
-                v.re * chi.re + v.im * chi.im,
-            ]
+        sums!(n, |from, [uu, vv, re, im, by_u, by_v]| {
+            let n = uu.len();
+            let (object_change, probe) = (&object_change[from..][..n], &probe[from..][..n]);
+            let (probe_change, patch) = (&probe_change[from..][..n], &patch[from..][..n]);
+            let (chi, vv, re, im) = (&chi[from..][..n], &mut vv[..n], &mut re[..n], &mut im[..n]);
+            let (by_u, by_v) = (&mut by_u[..n], &mut by_v[..n]);
+            for i in 0..n {
+                let (u, v, chi) = (object_change[i] * probe[i], probe_change[i] * patch[i], chi[i]);
+                let cross = u * v.conj();
+                uu[i] = u.norm_sqr();
+                vv[i] = v.norm_sqr();
+                re[i] = cross.re;
+                im[i] = cross.im;
+                by_u[i] = u.re * chi.re + u.im * chi.im;
+                by_v[i] = v.re * chi.re + v.im * chi.im;
+            }
         })
     }
 }
@@ -339,9 +380,15 @@ kernel! {
     fn shift_sums(gradient: &[Complex32], probe: &[Complex32], chi: &[Complex32]) -> [f64; 2] {
         let n = chi.len();
         let (gradient, probe) = (&gradient[..n], &probe[..n]);
-        sums(n, |i| {
-            let (d, chi) = (gradient[i] * probe[i], chi[i]);
-            [d.re * chi.re + d.im * chi.im, d.norm_sqr()]
+        sums!(n, |from, [along, stiffness]| {
+            let n = along.len();
+            let (gradient, probe) = (&gradient[from..][..n], &probe[from..][..n]);
+            let (chi, stiffness) = (&chi[from..][..n], &mut stiffness[..n]);
+            for i in 0..n {
+                let (d, chi) = (gradient[i] * probe[i], chi[i]);
+                along[i] = d.re * chi.re + d.im * chi.im;
+                stiffness[i] = d.norm_sqr();
+            }
         })
     }
 }

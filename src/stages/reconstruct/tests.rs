@@ -130,3 +130,105 @@ fn dark_data_and_divergence_are_named() {
     let (result, ..) = run(&data, json!({}), 1);
     assert!(result.unwrap_err().message.ends_with("the data has no intensity"));
 }
+
+#[test]
+fn every_algorithm_gives_a_whole_set_of_outputs() {
+    let mut data = scan();
+    let mut mask = Array2::from_elem((32, 32), true);
+    mask[[3, 4]] = false;
+    data.diffraction.outer_iter_mut().for_each(|mut p| p[[3, 4]] = 0.5);
+    data.mask = Some(mask);
+    for (params, modes) in [
+        (json!({"algorithm": "dm", "epochs": 25}), 1),
+        (json!({"algorithm": "lsqml", "epochs": 25, "batch": 20, "probe_modes": 2}), 2),
+        (
+            json!({"algorithm": "lsqml", "epochs": 25, "batch": 20, "noise": "poisson", "scale": "object_rms"}),
+            1,
+        ),
+        (json!({"algorithm": "lsqml", "epochs": 25, "batch": 20, "batching": "compact", "scale": "free"}), 1),
+        (json!({"epochs": 12, "batch": 4, "positions_from_epoch": 3}), 1),
+    ] {
+        let (result, files, reports) = run(&data, params.clone(), 7);
+        result.unwrap();
+        assert_eq!(measured(&reports, "masked_pixels"), 1);
+        let residual = measured(&reports, "residual").as_f64().unwrap();
+        assert!(residual < 2e-2, "{params}: {residual}");
+        let probe: ndarray::ArrayD<Complex32> = npy::read_file(&files.output("probe.npy")).unwrap();
+        if modes == 1 {
+            assert_eq!(probe.shape(), [32, 32]);
+        } else {
+            assert_eq!(probe.shape(), [modes, 32, 32]);
+            let powers: Vec<f64> = serde_json::from_value(measured(&reports, "mode_powers")).unwrap();
+            assert!(powers[0] > powers[1] && (powers.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        }
+        let table = std::fs::read_to_string(files.output("positions.csv")).unwrap();
+        assert_eq!(table.lines().count(), 82);
+        let moved = table.lines().skip(1).any(|line| !line.ends_with(",0.000000,0.000000"));
+        assert_eq!(moved, params.get("positions_from_epoch").is_some(), "{params}");
+        // The hot pixel is behind the mask, and without the mask it is not.
+        let unmasked =
+            params.as_object().unwrap().clone().into_iter().chain([("use_mask".into(), json!(false))]);
+        let (_, _, reports) = run(&data, Value::Object(unmasked.collect()), 7);
+        // The difference map's tells how much its waves move.
+        let unmasked = measured(&reports, "residual").as_f64().unwrap();
+        assert!(unmasked > 2.0 * residual || params["algorithm"] == "dm", "{params}: {unmasked}, {residual}");
+    }
+}
+
+#[test]
+fn what_cannot_be_combined_is_refused() {
+    for params in [
+        json!({"algorithm": "dm", "positions_from_epoch": 0}),
+        json!({"subpixel": "nearest", "positions_from_epoch": 0}),
+        json!({"algorithm": "dm", "subpixel": "probe_shift"}),
+    ] {
+        let (result, ..) = run(&scan(), params.clone(), 1);
+        assert_eq!(result.unwrap_err().class, crate::diag::FailureClass::Input, "{params}");
+    }
+}
+
+#[test]
+fn a_checkpoint_holds_all_that_the_algorithm_remembers() {
+    let data = scan();
+    for params in [
+        json!({"algorithm": "dm", "epochs": 3, "probe_modes": 2}),
+        json!({"algorithm": "lsqml", "epochs": 3, "batch": 20, "positions_from_epoch": 1}),
+    ] {
+        let params: Params = serde_json::from_value(params).unwrap();
+        let frame = frame(&data.x, &data.y, 32, ROOM).unwrap();
+        let modes = starting_modes(data.probe.view(), params.probe_modes as usize, params.mode_power);
+        let new = || {
+            let measured = Measured {
+                diffraction: data.diffraction.clone(),
+                mask: None,
+                x: &data.x,
+                y: &data.y,
+                dose_scale: 1.0,
+            };
+            Engine::new(measured, modes.view(), frame, params.settings()).unwrap()
+        };
+        let learn = Learn { probe: true, positions: params.positions_from_epoch.is_some() };
+        let go = |engine: &mut Engine, epochs: std::ops::Range<u32>| {
+            for epoch in epochs {
+                engine.epoch(&batches(engine, &params, 3, epoch), learn);
+            }
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.npz");
+        let mut engine = new();
+        go(&mut engine, 0..2);
+        let mut progress = Progress::default();
+        progress.epoch(1, 0.5);
+        let mut npz = crate::io::npz::NpzWriter::create(&path).unwrap();
+        progress.save(&mut npz, &engine).unwrap();
+        npz.finish().unwrap();
+        go(&mut engine, 2..3);
+
+        let mut other = new();
+        let mut npz = crate::io::npz::NpzReader::open(&path).unwrap();
+        let restored = Progress::restore(&mut npz, &mut other).unwrap().unwrap();
+        assert_eq!((restored.history, other.epochs()), (progress.history, 2));
+        go(&mut other, 2..3);
+        assert!(engine.snapshot() == other.snapshot(), "{params:?}");
+    }
+}
