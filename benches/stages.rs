@@ -19,8 +19,9 @@ use phasegraph::ptycho::placement::{Between, Weights, stitch};
 use phasegraph::ptycho::{forward, overlap};
 
 type Measured = Result<f64, Box<dyn Error>>;
+type Measure = fn() -> Measured;
 
-const MEASURES: &[(&str, fn() -> Measured)] = &[
+const MEASURES: &[(&str, Measure)] = &[
     ("simulate", simulate),
     ("group", group),
     ("overlap_metrics", overlap_metrics),

@@ -122,15 +122,15 @@ fn rotate(a: &mut [Vec<Complex64>], v: &mut [Vec<Complex64>], p: usize, q: usize
         row[p] = x * c - y * s.conj();
         row[q] = x * s + y * c;
     }
-    for k in 0..a.len() {
-        let (x, y) = (a[p][k], a[q][k]);
-        a[p][k] = x * c - y * s;
-        a[q][k] = x * s.conj() + y * c;
-    }
-    for k in 0..v[p].len() {
-        let (x, y) = (v[p][k], v[q][k]);
-        v[p][k] = x * c - y * s.conj();
-        v[q][k] = x * s + y * c;
+    mix(a, (p, q), (c, s));
+    mix(v, (p, q), (c, s.conj()));
+}
+
+/// Rows p < q of `m` replaced by p·c − q·s and p·s* + q·c.
+fn mix(m: &mut [Vec<Complex64>], (p, q): (usize, usize), (c, s): (f64, Complex64)) {
+    let (upper, lower) = m.split_at_mut(q);
+    for (x, y) in upper[p].iter_mut().zip(&mut lower[0]) {
+        (*x, *y) = (*x * c - *y * s, *x * s.conj() + *y * c);
     }
 }
 
