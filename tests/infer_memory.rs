@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3};
 use num_complex::Complex32;
-use phasegraph::nn::graph::{Architecture, Field, Graph};
+use phasegraph::nn::architecture::{Architecture, Design, Field};
+use phasegraph::nn::graph::Graph;
 use phasegraph::nn::network::Network;
 use phasegraph::nn::onnx;
 use phasegraph::ptycho::dataset::Dataset;
@@ -64,7 +65,11 @@ fn dataset(folder: &Path, images: usize) -> PathBuf {
 
 /// A network of the native trainer's kind, with random weights.
 fn model(folder: &Path) -> PathBuf {
-    let architecture = Architecture { side: SIDE, channels: 4, width: 16, depth: 3, field: Field::Full };
+    let architecture = Architecture {
+        side: SIDE,
+        channels: 4,
+        design: Design::Compact { width: 16, depth: 3, field: Field::Full },
+    };
     let network = Network::new(Graph::new(architecture).unwrap(), 3, 0.8, 2.0);
     let metadata = [("n", "64"), ("gridsize", "2"), ("channels", "4"), ("normalisation", "rms")];
     let keys = metadata.map(|(key, value)| (format!("phasegraph.{key}"), value.to_owned()));

@@ -139,6 +139,8 @@ fn writes_a_model_that_infer_accepts_and_says_what_it_used() {
         ("pinn", json!({ "loss": "poisson", "gridsize": 1 }), 1, N / 2),
         ("baseline", json!({}), 1, N / 2),
         ("baseline", json!({ "field": "full" }), 1, N),
+        ("pinn", json!({ "network": "ptychopinn", "width": 6 }), 2, N),
+        ("baseline", json!({ "network": "ptychonn" }), 1, N),
     ];
     for (architecture, more, gridsize, drawn) in cases {
         let done = run(&data, params(architecture, more), 2);
@@ -154,7 +156,8 @@ fn writes_a_model_that_infer_accepts_and_says_what_it_used() {
         let margin = (N - drawn) / 2;
         for ((_, _, r, c), a) in amplitude.indexed_iter() {
             let inside = (margin..N - margin).contains(&r) && (margin..N - margin).contains(&c);
-            assert_eq!(*a > 0.0, inside, "amplitude at [{r}, {c}]");
+            // Outside its central box ptychopinn draws what it likes, below 0 too.
+            assert_eq!(*a != 0.0, inside, "amplitude at [{r}, {c}]");
         }
         assert!(phase.iter().all(|p| p.abs() < std::f32::consts::PI));
 

@@ -6,11 +6,13 @@
 //! single product of an overlapping view of the map with a (3·inputs × outputs) matrix, without copies.
 //! The view also runs over the border pixels left and right of each row; what it leaves there is cleared.
 
+use serde::{Deserialize, Serialize};
+
 use super::matrix::{Layout, multiply};
 use super::real::Real;
 
 /// Shape of a square activation map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Pixels per row and rows, without the border.
     pub side: usize,
@@ -70,7 +72,7 @@ impl Shape {
 /// A convolution: channels in and out, and where its numbers lie among all parameters.
 ///
 /// Parameters: weights `[kernel row][kernel column][input][output]`, then one bias per output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conv {
     /// Channels in.
     pub inputs: usize,

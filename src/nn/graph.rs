@@ -1,42 +1,49 @@
 //! The networks as data: a list of layers over activation maps. Training walks it forwards and
-//! backwards, the ONNX writer walks it once more.
+//! backwards, the ONNX writer walks it once more, and [`Graph::describe`] hands it to another engine.
+//!
+//! Which layers a network has is decided in [`super::architecture`].
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::architecture::Architecture;
 use super::conv::{Conv, Shape};
-
-/// Which part of an N×N patch the network draws.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Field {
-    /// The central N/2 × N/2 pixels, where a probe sampled as ptychography demands has nearly all its
-    /// light; outside, patches are 0.
-    #[default]
-    Central,
-    /// All N×N pixels; costs a decoder level more.
-    Full,
-}
-
-/// What defines a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Architecture {
-    /// Side N of patterns and patches, pixels; a multiple of 2^depth.
-    pub side: usize,
-    /// Images in a group, C.
-    pub channels: usize,
-    /// Feature maps of the first level; each level down has twice as many.
-    pub width: usize,
-    /// Times the image is halved.
-    pub depth: usize,
-    /// Part of the patch that is drawn.
-    pub field: Field,
-}
 
 /// Index of an activation map in [`Graph::maps`].
 pub type Map = usize;
 
+/// Version of what [`Graph::describe`] says.
+pub const FORMAT: &str = "phasegraph-network/1";
+
+/// What an activation does to each number z, before it is multiplied by its [`Unit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Function {
+    /// z.
+    Identity,
+    /// 1 / (1 + exp(−z)).
+    Sigmoid,
+    /// tanh z.
+    Tanh,
+    /// z / (1 + exp(−z)).
+    Swish,
+}
+
+/// What an activation is multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// 1.
+    One,
+    /// [`super::network::Network::ceiling`], in the unit of the object's amplitude.
+    Ceiling,
+    /// π.
+    Pi,
+}
+
 /// A layer. `conv` is an index into [`Graph::convs`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
     /// 3×3 convolution, with ReLU behind it or not.
     Conv {
@@ -63,15 +70,40 @@ pub enum Op {
         /// Output.
         to: Map,
     },
+    /// Some of the channels: as many as `to` has, from `first` on.
+    Slice {
+        /// Input.
+        from: Map,
+        /// Output.
+        to: Map,
+        /// First channel taken.
+        first: usize,
+    },
+    /// `unit · function(from)`, number by number.
+    Activate {
+        /// Input.
+        from: Map,
+        /// Output.
+        to: Map,
+        /// What is done to each number.
+        function: Function,
+        /// What the result is multiplied by.
+        unit: Unit,
+    },
+    /// `inner` in the centre of `outer`: inner padded with zeros to the side of outer, plus outer times
+    /// (1 − the box that inner covers).
+    Inlay {
+        /// The smaller map.
+        inner: Map,
+        /// The larger map.
+        outer: Map,
+        /// Output, as large as `outer`.
+        to: Map,
+    },
 }
 
-/// A network: an encoder that two decoders share, one for amplitude, one for phase.
-///
-/// With f = width · 2^level: each encoder level is Conv f, ReLU, Conv f, ReLU, halve; each decoder level
-/// Conv f, ReLU, Conv f, ReLU, double, with f falling back to `width`; then Conv width, ReLU and a Conv to
-/// one channel per image. All convolutions are 3×3 with zero padding and bias. The activations behind
-/// the last convolutions (scaled sigmoid, π·tanh) are not part of the graph: see [`super::network`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A network from a group's patterns to its patches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Graph {
     /// What it was built from.
     pub architecture: Architecture,
@@ -81,8 +113,8 @@ pub struct Graph {
     pub ops: Vec<Op>,
     /// Convolutions in the order of their parameters.
     pub convs: Vec<Conv>,
-    /// Last maps of the amplitude and the phase decoder.
-    pub heads: [Map; 2],
+    /// The maps that are the result: amplitude and phase.
+    pub outputs: [Map; 2],
     /// Number of parameters.
     pub parameters: usize,
 }
@@ -90,59 +122,51 @@ pub struct Graph {
 impl Graph {
     /// Builds the network; the message says what is wrong with the architecture.
     pub fn new(architecture: Architecture) -> Result<Self, String> {
-        let Architecture { side, channels, width, depth, field } = architecture;
-        if channels == 0 || width == 0 || depth == 0 {
-            return Err("channels, width and depth must be at least 1".to_owned());
-        }
-        let factor = 1usize.checked_shl(depth as u32).filter(|f| *f <= side).unwrap_or(usize::MAX);
-        if side % factor != 0 {
-            return Err(format!("patterns of {side} px cannot be halved {depth} times"));
-        }
+        architecture.check()?;
+        let Architecture { side, channels, design } = architecture;
         let mut graph = Self {
             architecture,
             maps: vec![Shape { side, channels }],
             ops: Vec::new(),
             convs: Vec::new(),
-            heads: [0; 2],
+            outputs: [0; 2],
             parameters: 0,
         };
-        let mut map = 0;
-        for level in 0..depth {
-            let features = width << level;
-            map = graph.conv(map, features, true);
-            map = graph.conv(map, features, true);
-            map = graph.pool(map);
-        }
-        let ups = match field {
-            Field::Central => depth - 1,
-            Field::Full => depth,
-        };
-        for head in 0..2 {
-            let mut at = map;
-            for level in (0..ups).rev() {
-                at = graph.conv(at, width << level, true);
-                at = graph.conv(at, width << level, true);
-                at = graph.upsample(at);
-            }
-            at = graph.conv(at, width, true);
-            graph.heads[head] = graph.conv(at, channels, false);
-        }
+        design.lay(&mut graph);
         Ok(graph)
     }
 
     /// Side of the patches the network draws: N/2 or N.
     pub fn drawn(&self) -> usize {
-        self.maps[self.heads[0]].side
+        self.maps[self.outputs[0]].side
     }
 
     /// A name that tells the architecture, for the model's metadata.
     pub fn name(&self) -> String {
-        let Architecture { width, depth, field, .. } = self.architecture;
-        let field = match field {
-            Field::Central => "central",
-            Field::Full => "full",
-        };
-        format!("two-decoder-cnn/width{width}/depth{depth}/{field}")
+        self.architecture.name()
+    }
+
+    /// Convolutions whose result is not hidden but becomes part of a patch, by the activation behind them.
+    pub fn head(&self, map: Map) -> Option<(Function, Unit)> {
+        self.ops.iter().find_map(|op| match *op {
+            Op::Activate { from, function, unit, .. } if from == map => Some((function, unit)),
+            _ => None,
+        })
+    }
+
+    /// The network as JSON, from which another engine can build the same one: see `docs/models.md`.
+    pub fn describe(&self, ceiling: f64) -> Value {
+        let mut value = json!({
+            "format": FORMAT,
+            "name": self.name(),
+            "ceiling": ceiling,
+            "weights": "per convolution from `offset`: [kernel row][kernel column][input][output], then [output] biases",
+        });
+        // Numbers, names and lists: nothing in it can fail to be JSON.
+        if let (Some(all), Ok(Value::Object(graph))) = (value.as_object_mut(), serde_json::to_value(self)) {
+            all.extend(graph);
+        }
+        value
     }
 
     fn add(&mut self, shape: Shape) -> Map {
@@ -150,7 +174,8 @@ impl Graph {
         self.maps.len() - 1
     }
 
-    fn conv(&mut self, from: Map, outputs: usize, relu: bool) -> Map {
+    /// Adds a convolution.
+    pub(super) fn conv(&mut self, from: Map, outputs: usize, relu: bool) -> Map {
         let Shape { side, channels } = self.maps[from];
         let to = self.add(Shape { side, channels: outputs });
         let conv = Conv { inputs: channels, outputs, offset: self.parameters };
@@ -160,17 +185,40 @@ impl Graph {
         to
     }
 
-    fn pool(&mut self, from: Map) -> Map {
+    /// Adds a halving.
+    pub(super) fn pool(&mut self, from: Map) -> Map {
         let Shape { side, channels } = self.maps[from];
         let to = self.add(Shape { side: side / 2, channels });
         self.ops.push(Op::Pool { from, to });
         to
     }
 
-    fn upsample(&mut self, from: Map) -> Map {
+    /// Adds a doubling.
+    pub(super) fn upsample(&mut self, from: Map) -> Map {
         let Shape { side, channels } = self.maps[from];
         let to = self.add(Shape { side: 2 * side, channels });
         self.ops.push(Op::Upsample { from, to });
+        to
+    }
+
+    /// Adds a choice of `channels` channels, from `first` on.
+    pub(super) fn slice(&mut self, from: Map, first: usize, channels: usize) -> Map {
+        let to = self.add(Shape { channels, ..self.maps[from] });
+        self.ops.push(Op::Slice { from, to, first });
+        to
+    }
+
+    /// Adds an activation.
+    pub(super) fn activate(&mut self, from: Map, function: Function, unit: Unit) -> Map {
+        let to = self.add(self.maps[from]);
+        self.ops.push(Op::Activate { from, to, function, unit });
+        to
+    }
+
+    /// Adds an inlay.
+    pub(super) fn inlay(&mut self, inner: Map, outer: Map) -> Map {
+        let to = self.add(self.maps[outer]);
+        self.ops.push(Op::Inlay { inner, outer, to });
         to
     }
 }

@@ -10,8 +10,8 @@ use num_complex::Complex;
 use serde::{Deserialize, Serialize};
 
 use super::bilinear::{Place, cut, place, place_ones};
-use super::network::Patches;
 use super::real::{Fourier, Real};
+use super::workspace::Patches;
 
 /// How predicted and measured patterns are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]

@@ -1,4 +1,4 @@
-//! Layers without parameters: halving by maximum, doubling by repetition, joining channels.
+//! Layers without parameters: halving by maximum, doubling by repetition.
 
 use super::conv::Shape;
 use super::real::Real;
@@ -74,39 +74,6 @@ pub fn upsample_backward<T: Real>(shape: Shape, upstream: &[T], to: &mut [T], ac
             for (i, value) in pixel.iter_mut().enumerate() {
                 let sum = (t[i] + t[c + i]) + (b[i] + b[c + i]);
                 *value = if accumulate { *value + sum } else { sum };
-            }
-        }
-    }
-}
-
-/// Channels of `first`, then those of `second`.
-pub fn concat<T: Real>(shapes: [Shape; 2], first: &[T], second: &[T], to: &mut [T]) {
-    let [a, b] = shapes.map(|s| s.channels);
-    let joined = Shape { side: shapes[0].side, channels: a + b };
-    let rows = shapes[0].interior(first).zip(shapes[1].interior(second));
-    for (out, (f, s)) in joined.interior_mut(to).zip(rows) {
-        let pixels = f.chunks_exact(a).zip(s.chunks_exact(b));
-        for (pixel, (f, s)) in out.chunks_exact_mut(a + b).zip(pixels) {
-            pixel[..a].copy_from_slice(f);
-            pixel[a..].copy_from_slice(s);
-        }
-    }
-}
-
-/// Gradient of [`concat()`] for one of its parts: `part` channels from `first` on, written or added.
-pub fn concat_backward<T: Real>(
-    joined: Shape,
-    first: usize,
-    part: usize,
-    upstream: &[T],
-    to: &mut [T],
-    accumulate: bool,
-) {
-    let target = Shape { channels: part, ..joined };
-    for (out, row) in target.interior_mut(to).zip(joined.interior(upstream)) {
-        for (pixel, g) in out.chunks_exact_mut(part).zip(row.chunks_exact(joined.channels)) {
-            for (value, &g) in pixel.iter_mut().zip(&g[first..first + part]) {
-                *value = if accumulate { *value + g } else { g };
             }
         }
     }

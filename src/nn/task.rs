@@ -4,11 +4,11 @@ use ndarray::{Array2, Array3};
 use num_complex::{Complex, Complex32};
 
 use super::bilinear::{Place, cut};
-use super::network::Patches;
 use super::physics::{Optics, Physics};
 use super::real::Real;
 use super::symmetry::Symmetry;
 use super::train::Task;
+use super::workspace::Patches;
 
 /// A dataset as training sees it.
 #[derive(Debug, Clone)]

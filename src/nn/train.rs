@@ -10,8 +10,9 @@ use std::thread;
 use rand::seq::SliceRandom;
 
 use super::adam::{Adam, Schedule};
-use super::network::{Network, Patches, Workspace};
+use super::network::Network;
 use super::real::Real;
+use super::workspace::{Patches, Workspace};
 use crate::ptycho::rng::keyed;
 
 /// What a network is trained for: samples, and a loss on each.

@@ -33,6 +33,7 @@ pub fn infer(graph: &Graph, input: &[usize]) -> Shapes {
             "Resize" => known(0).map(|x| resize(&x, numbers(2), numbers(3))),
             "Upsample" => known(0).map(|x| resize(&x, numbers(1), None)),
             "Pad" => known(0).map(|x| pad(&x, &numbers(1).unwrap_or_else(|| floats(node.ints("pads"))))),
+            "Slice" => known(0).map(|x| slice(x, numbers(1), numbers(2), numbers(3))),
             "Concat" => concat(node, (0..node.inputs.len()).filter_map(known).collect()),
             "Transpose" => known(0).map(|x| match node.ints("perm") {
                 Some(perm) => perm.iter().filter_map(|p| x.get(*p as usize).copied()).collect(),
@@ -113,6 +114,25 @@ fn resize(x: &[usize], scales: Option<Vec<f64>>, sizes: Option<Vec<f64>>) -> Vec
 fn pad(x: &[usize], pads: &[f64]) -> Vec<usize> {
     let by = |i: usize| pads.get(i).map_or(0, |p| *p as i64);
     x.iter().enumerate().map(|(i, d)| (*d as i64 + by(i) + by(i + x.len())).max(0) as usize).collect()
+}
+
+/// Steps of 1, as networks have them.
+fn slice(
+    mut x: Vec<usize>,
+    starts: Option<Vec<f64>>,
+    ends: Option<Vec<f64>>,
+    axes: Option<Vec<f64>>,
+) -> Vec<usize> {
+    let (starts, ends) = (starts.unwrap_or_default(), ends.unwrap_or_default());
+    let axes = axes.unwrap_or_else(|| (0..starts.len()).map(|i| i as f64).collect());
+    for ((start, end), axis) in starts.iter().zip(&ends).zip(&axes) {
+        let axis = if *axis < 0.0 { axis + x.len() as f64 } else { *axis } as usize;
+        let Some(size) = x.get_mut(axis) else { continue };
+        let whole = *size as f64;
+        let place = |v: f64| if v < 0.0 { (v + whole).max(0.0) } else { v.min(whole) };
+        *size = (place(*end) - place(*start)).max(0.0) as usize;
+    }
+    x
 }
 
 fn concat(node: &Node, inputs: Vec<Vec<usize>>) -> Option<Vec<usize>> {

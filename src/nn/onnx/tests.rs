@@ -1,7 +1,8 @@
 //! Reads the encoded model back with a decoder of its own.
 
 use super::*;
-use crate::nn::graph::{Architecture, Field};
+use crate::nn::architecture::{Architecture, Design, Field};
+use crate::nn::graph::Graph;
 
 /// A field of a message: its number, and an integer or bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +64,8 @@ fn texts(message: &[u8], field: u64) -> Vec<String> {
 }
 
 fn network(field: Field) -> Network<f32> {
-    let architecture = Architecture { side: 16, channels: 4, width: 2, depth: 2, field };
+    let architecture =
+        Architecture { side: 16, channels: 4, design: Design::Compact { width: 2, depth: 2, field } };
     Network::new(Graph::new(architecture).unwrap(), 3, 0.8, 2.0)
 }
 
@@ -104,8 +106,15 @@ fn holds_graph_weights_and_metadata() {
 /// Every name a node reads is the input, a constant, or written by an earlier node, and none is written twice.
 #[test]
 fn names_are_defined_before_use_and_once() {
-    for field in [Field::Central, Field::Full] {
-        let model = encode(&network(field), &[]);
+    let designs = [
+        Design::Compact { width: 2, depth: 2, field: Field::Central },
+        Design::Compact { width: 2, depth: 2, field: Field::Full },
+        Design::Ptychopinn { width: 6, depth: 2 },
+        Design::Ptychonn { width: 2, depth: 2 },
+    ];
+    for design in designs {
+        let graph = Graph::new(Architecture { side: 16, channels: 4, design }).unwrap();
+        let model = encode(&Network::new(graph, 3, 0.8, 2.0), &[]);
         let graph = bytes(&model, 7)[0];
         let mut known: Vec<String> = bytes(graph, 5).iter().map(|t| texts(t, 8)[0].clone()).collect();
         known.push(INPUT.to_owned());

@@ -4,7 +4,8 @@ use ndarray::{Array2, Array3};
 use num_complex::{Complex, Complex32};
 use rand::RngExt;
 
-use crate::nn::graph::{Architecture, Field, Graph};
+use crate::nn::architecture::{Architecture, Design, Field};
+use crate::nn::graph::Graph;
 use crate::nn::network::Network;
 use crate::nn::physics::{Likelihood, Optics};
 use crate::nn::real::Real;
@@ -24,7 +25,12 @@ pub fn random(purpose: &str, len: usize) -> Vec<f64> {
 /// A network of depth 2 and width 3 on patterns of [`SIDE`]. Biases are moved away from 0: where all
 /// inputs are 0 a new network stands exactly on the kinks of its ReLUs.
 pub fn network<T: Real>(channels: usize, field: Field) -> Network<T> {
-    let architecture = Architecture { side: SIDE, channels, width: 3, depth: 2, field };
+    of_design(channels, Design::Compact { width: 3, depth: 2, field })
+}
+
+/// A network on patterns of [`SIDE`].
+pub fn of_design<T: Real>(channels: usize, design: Design) -> Network<T> {
+    let architecture = Architecture { side: SIDE, channels, design };
     let mut network = Network::new(Graph::new(architecture).unwrap(), 5, 0.7, 1.75);
     for conv in &network.graph.convs {
         let biases = &mut network.parameters[conv.offset + conv.weights()..conv.offset + conv.len()];

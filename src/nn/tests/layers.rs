@@ -3,6 +3,9 @@
 use super::assert_gradient;
 use super::fixture::random;
 use crate::nn::conv::{Conv, Shape};
+use crate::nn::graph::Function;
+use crate::nn::pointwise::{Sides, activate, activate_backward};
+use crate::nn::rearrange::{inlay, inlay_backward_inner, inlay_backward_outer, slice, slice_backward};
 use crate::nn::resample::{pool, pool_backward, upsample, upsample_backward};
 
 /// A map with random interior and zero border.
@@ -125,4 +128,93 @@ fn upsampling_repeats_and_its_gradient_sums() {
     let once = gradient.clone();
     upsample_backward(small, &upstream, &mut gradient, true);
     assert!(gradient.iter().zip(&once).all(|(two, one)| (two - 2.0 * one).abs() < 1e-13));
+}
+
+#[test]
+fn activations_and_their_gradients() {
+    let shape = Shape { side: 3, channels: 2 };
+    let (mut z, upstream) = (map(shape, "input"), map(shape, "upstream"));
+    z.iter_mut().for_each(|z| *z *= 3.0);
+    let unit = 1.7;
+    let expected: [(Function, fn(f64) -> f64); 4] = [
+        (Function::Identity, |z| z),
+        (Function::Sigmoid, |z| 1.0 / (1.0 + (-z).exp())),
+        (Function::Tanh, f64::tanh),
+        (Function::Swish, |z| z / (1.0 + (-z).exp())),
+    ];
+    for (function, value) in expected {
+        let run = |z: &[f64]| {
+            let mut y = vec![0.0; shape.len()];
+            activate(shape, function, unit, z, &mut y);
+            y
+        };
+        let y = run(&z);
+        let inside = interior(shape);
+        for i in 0..shape.len() {
+            let expected = if inside.contains(&i) { unit * value(z[i]) } else { 0.0 };
+            assert!((y[i] - expected).abs() < 1e-14, "{function:?} of {}", z[i]);
+        }
+        let mut gradient = vec![0.0; shape.len()];
+        let sides = Sides { from: &z.clone(), to: &y };
+        activate_backward(shape, (function, unit), sides, &upstream, &mut gradient, false);
+        assert_gradient(&mut z, interior(shape), &gradient, 1e-7, |z| dot(&run(z), &upstream));
+        let once = gradient.clone();
+        activate_backward(shape, (function, unit), sides, &upstream, &mut gradient, true);
+        assert!(gradient.iter().zip(&once).all(|(two, one)| (two - 2.0 * one).abs() < 1e-13));
+    }
+}
+
+#[test]
+fn slices_take_channels_and_their_gradient_goes_back_there() {
+    let (whole, part) = (Shape { side: 3, channels: 5 }, Shape { side: 3, channels: 2 });
+    let (mut x, upstream) = (map(whole, "input"), map(part, "upstream"));
+    let run = |x: &[f64]| {
+        let mut y = vec![0.0; part.len()];
+        slice([whole, part], 2, x, &mut y);
+        y
+    };
+    let y = run(&x);
+    let at = |r: usize, c: usize| (r * 5 + c, (r + 1) * 5 + c);
+    assert_eq!(y[at(1, 2).0 * 2..at(1, 2).0 * 2 + 2], x[at(1, 2).0 * 5 + 2..at(1, 2).0 * 5 + 4]);
+    // Written over what was there, then added.
+    let mut gradient = vec![9.0; whole.len()];
+    slice_backward([whole, part], 2, &upstream, &mut gradient, false);
+    assert_gradient(&mut x, interior(whole), &gradient, 1e-8, |x| dot(&run(x), &upstream));
+    let once = gradient.clone();
+    slice_backward([whole, part], 2, &upstream, &mut gradient, true);
+    assert!(interior(whole).into_iter().all(|i| (gradient[i] - 2.0 * once[i]).abs() < 1e-13));
+}
+
+#[test]
+fn an_inlay_covers_the_centre_and_splits_the_gradient() {
+    let (inner, outer) = (Shape { side: 4, channels: 2 }, Shape { side: 8, channels: 2 });
+    let (mut centre, mut around) = (map(inner, "input"), map(outer, "around"));
+    let upstream = map(outer, "upstream");
+    let run = |centre: &[f64], around: &[f64]| {
+        let mut y = vec![0.0; outer.len()];
+        inlay([inner, outer], centre, around, &mut y);
+        y
+    };
+    let y = run(&centre, &around);
+    for (r, row) in outer.interior(&y).enumerate() {
+        for (c, pixel) in row.chunks(2).enumerate() {
+            let covered = (2..6).contains(&r) && (2..6).contains(&c);
+            let expected = match covered {
+                true => &centre[((r - 1) * 6 + c - 1) * 2..][..2],
+                false => &around[((r + 1) * 10 + c + 1) * 2..][..2],
+            };
+            assert_eq!(pixel, expected, "[{r}, {c}]");
+        }
+    }
+    let (mut to_centre, mut to_around) = (vec![0.0; inner.len()], vec![0.0; outer.len()]);
+    inlay_backward_inner([inner, outer], &upstream, &mut to_centre, false);
+    inlay_backward_outer([inner, outer], &upstream, &mut to_around, false);
+    let (c, a) = (centre.clone(), around.clone());
+    assert_gradient(&mut centre, interior(inner), &to_centre, 1e-8, |x| dot(&run(x, &a), &upstream));
+    assert_gradient(&mut around, interior(outer), &to_around, 1e-8, |x| dot(&run(&c, x), &upstream));
+    let (once, around_once) = (to_centre.clone(), to_around.clone());
+    inlay_backward_inner([inner, outer], &upstream, &mut to_centre, true);
+    inlay_backward_outer([inner, outer], &upstream, &mut to_around, true);
+    assert!(to_centre.iter().zip(&once).all(|(two, one)| *two == 2.0 * one));
+    assert!(to_around.iter().zip(&around_once).all(|(two, one)| *two == 2.0 * one));
 }

@@ -1,12 +1,13 @@
 //! The losses, alone and behind whole networks.
 
 use super::assert_gradient;
-use super::fixture::{SIDE, network, random, samples};
-use crate::nn::graph::Field;
-use crate::nn::network::{Network, Patches, Workspace};
+use super::fixture::{SIDE, network, of_design, random, samples};
+use crate::nn::architecture::{Design, Field};
+use crate::nn::network::Network;
 use crate::nn::physics::{Likelihood, Physics};
 use crate::nn::task::{LabelTask, PhysicsTask};
 use crate::nn::train::Task;
+use crate::nn::workspace::{Patches, Workspace};
 
 const BOTH: [Likelihood; 2] = [Likelihood::Mae, Likelihood::Poisson];
 
@@ -128,4 +129,15 @@ fn supervised_network_gradient() {
     {
         whole(&network(channels, field), &LabelTask(samples(channels, channels, drawn, Likelihood::Mae)));
     }
+}
+
+/// The published networks at a small size, with either loss.
+#[test]
+fn published_networks_gradient() {
+    let pinn = Design::Ptychopinn { width: 6, depth: 2 };
+    whole(&of_design(4, pinn), &PhysicsTask(samples(4, 4, SIDE, Likelihood::Poisson)));
+    whole(&of_design(1, pinn), &LabelTask(samples(1, 1, SIDE, Likelihood::Mae)));
+    let supervised = Design::Ptychonn { width: 3, depth: 2 };
+    whole(&of_design(1, supervised), &LabelTask(samples(1, 1, SIDE, Likelihood::Mae)));
+    whole(&of_design(1, supervised), &PhysicsTask(samples(1, 1, SIDE, Likelihood::Mae)));
 }

@@ -4,11 +4,12 @@ use proptest::prelude::*;
 
 use super::fixture::{SIDE, network, samples};
 use crate::nn::adam::Schedule;
-use crate::nn::graph::Field;
-use crate::nn::network::{Network, Workspace};
+use crate::nn::architecture::Field;
+use crate::nn::network::Network;
 use crate::nn::physics::Likelihood;
 use crate::nn::task::{LabelTask, PhysicsTask};
 use crate::nn::train::{Settings, Task, train};
+use crate::nn::workspace::Workspace;
 
 fn settings(epochs: u32, batch: usize, threads: usize) -> Settings {
     Settings { epochs, batch, learning_rate: 3e-3, schedule: Schedule::Cosine, clip: 10.0, seed: 11, threads }

@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::params::Params;
 use crate::diag::{StageError, StageResult};
 use crate::io::digest::Digest;
-use crate::nn::network::{Network, Patches, Workspace};
+use crate::nn::network::Network;
 use crate::nn::onnx;
 use crate::nn::task::Samples;
+use crate::nn::workspace::{Patches, Workspace};
 use crate::stages::Device;
 use crate::stages::infer::Model;
 

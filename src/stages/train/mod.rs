@@ -22,7 +22,7 @@ use super::{Context, Stage};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::digest::{Digest, Hasher};
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::nn::graph::{self, Graph};
+use crate::nn::graph::Graph;
 use crate::nn::network::Network;
 use crate::nn::task::{LabelTask, PhysicsTask, Samples};
 use crate::nn::train::{Diverged, Epoch, Settings, Task, go_on};
@@ -240,10 +240,10 @@ pub fn untrained(params: &Params, side: usize) -> StageResult<Vec<u8>> {
 
 /// The network for patterns of that side.
 fn build(params: &Params, side: usize) -> StageResult<Graph> {
-    let Params { width, depth, field, .. } = *params;
-    let architecture = graph::Architecture { side, channels: params.channels(), width, depth, field };
-    Graph::new(architecture).map_err(|why| {
-        StageError::input(format!("no network of depth {depth} for patterns of {side} px: {why}"))
-            .hint("lower `depth`")
+    let layers = params.layers(side)?;
+    let (width, depth) = layers.design.size();
+    Graph::new(layers).map_err(|why| {
+        let what = format!("no network of width {width} and depth {depth} for patterns of {side} px: {why}");
+        StageError::input(what).hint("lower `depth`, or change `width`")
     })
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::{StageError, StageResult};
 use crate::nn::adam::Schedule;
-use crate::nn::graph::Field;
+use crate::nn::architecture::{self, Design, Field};
 use crate::nn::physics::Likelihood;
 
 /// Parameters of `train`.
@@ -22,20 +22,23 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 1, max = 2))]
     pub gridsize: Option<u32>,
-    /// Feature maps of the first level; each level down has twice as many. Time and parameters grow with
-    /// its square.
-    #[serde(default = "width")]
-    #[schemars(range(min = 1, max = 256))]
-    pub width: usize,
-    /// Times the image is halved on its way through the encoder. The side of the patterns must be a
-    /// multiple of 2^depth.
-    #[serde(default = "depth")]
-    #[schemars(range(min = 1, max = 8))]
-    pub depth: usize,
-    /// Part of each patch that the network draws: the `central` N/2 × N/2 pixels, or the `full` N × N.
-    /// Patches are 0 elsewhere.
+    /// Which layers the network has.
     #[serde(default)]
-    pub field: Field,
+    pub network: Network,
+    /// Feature maps: of the first level, twice as many at each level down (`compact`, 16 if absent; `ptychonn`,
+    /// 64); of the decoders' last level (`ptychopinn`, 64). Time and parameters grow with its square.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 256))]
+    pub width: Option<usize>,
+    /// Times the image is halved on its way through the encoder; the side N of the patterns must be a multiple of
+    /// 2^depth. If absent, 3, and log2(N/8) for `ptychopinn`, as published.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 8))]
+    pub depth: Option<usize>,
+    /// Part of each patch that `compact` draws: the `central` N/2 × N/2 pixels (if absent), or the `full` N × N.
+    /// Patches are 0 elsewhere. The other networks draw all of it.
+    #[serde(default)]
+    pub field: Option<Field>,
     /// Passes over all groups.
     #[serde(default = "epochs")]
     #[schemars(range(min = 1, max = 100_000))]
@@ -79,6 +82,21 @@ pub enum Architecture {
     Baseline,
 }
 
+/// Which layers the network has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// phasegraph's own, small enough for a processor: an encoder, and a decoder each for amplitude and phase.
+    #[default]
+    Compact,
+    /// That of PtychoPINN: the central N/2 × N/2 pixels from one path, the rest of the patch from another. Use it
+    /// with `architecture: pinn` and `gridsize` 2 or 1; 4.7 million parameters at N = 128.
+    Ptychopinn,
+    /// A supervised study's own, after PtychoNN, with linear outputs: use it with `architecture: baseline`; 4.6
+    /// million parameters.
+    Ptychonn,
+}
+
 /// What trains the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -86,14 +104,6 @@ pub enum Engine {
     /// phasegraph's own trainer, on the processor.
     #[default]
     Native,
-}
-
-fn width() -> usize {
-    16
-}
-
-fn depth() -> usize {
-    3
 }
 
 fn epochs() -> u32 {
@@ -122,6 +132,17 @@ impl Architecture {
     }
 }
 
+impl Network {
+    /// Name in the study file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compact => "compact",
+            Self::Ptychopinn => "ptychopinn",
+            Self::Ptychonn => "ptychonn",
+        }
+    }
+}
+
 impl Params {
     /// Images in a group, squared root of the channels.
     pub fn gridsize(&self) -> usize {
@@ -135,6 +156,34 @@ impl Params {
     /// Images in a group, C.
     pub fn channels(&self) -> usize {
         self.gridsize() * self.gridsize()
+    }
+
+    /// The layers, for patterns of that side.
+    ///
+    /// # Errors
+    /// `Input` if a parameter does not go with the network.
+    pub fn layers(&self, side: usize) -> StageResult<architecture::Architecture> {
+        let channels = self.channels();
+        let depth = self.depth.unwrap_or(match self.network {
+            Network::Ptychopinn => (side / 8).max(1).ilog2().max(1) as usize,
+            Network::Compact | Network::Ptychonn => 3,
+        });
+        let design = match self.network {
+            Network::Compact => {
+                let field = self.field.unwrap_or_default();
+                Design::Compact { width: self.width.unwrap_or(16), depth, field }
+            }
+            other if self.field == Some(Field::Central) => {
+                return Err(StageError::input(format!(
+                    "`field: central` with `network: {}`, which draws whole patches",
+                    other.name()
+                ))
+                .hint("remove `field`, or take `network: compact`"));
+            }
+            Network::Ptychopinn => Design::Ptychopinn { width: self.width.unwrap_or(64), depth },
+            Network::Ptychonn => Design::Ptychonn { width: self.width.unwrap_or(64), depth },
+        };
+        Ok(architecture::Architecture { side, channels, design })
     }
 
     /// How `pinn` compares patterns.
