@@ -4,10 +4,17 @@
 //!
 //! `reconstruct` runs `rpie`, `epie`, `dm` or `lsqml` from an object of ones and the file's `probeGuess` on
 //! whole-pixel positions and prints one JSON line: seconds of processor time per epoch, of all threads together.
-//! Keys: `epochs` (6), `batch` (1; 100 for lsqml), `alpha` (0.5), `modes` (1), `threads` (1), `noise` (`gaussian` or
+//! `train` takes steps on random patterns and prints one JSON line: samples per second, best and median step.
+//! Keys: `network` (`compact`, `ptychopinn`, `ptychonn`), `side` (64), `channels` (1), `width` (32), `depth` (3),
+//! `task` (`labels`, `physics`), `batch` (16), `threads` (2), `steps` (8), `out`: file for the network's description.
+//!
+//! Keys of `reconstruct`: `epochs` (6), `batch` (1; 100 for lsqml), `alpha` (0.5), `modes` (1), `threads` (1), `noise` (`gaussian` or
 //! `poisson`), `subpixel` (`nearest`, `bilinear`, `probe_shift`), `step` (1), `out`: file for the object.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
+
+#[path = "training/native.rs"]
+mod training;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -29,8 +36,11 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["reconstruct", data, rule, rest @ ..] => reconstruct(Path::new(data), rule, rest),
+        ["train", rest @ ..] => training::train(rest),
         _ => {
-            println!("usage: native reconstruct DATA.npz rpie|epie|dm|lsqml [key=value …]");
+            println!(
+                "usage: native reconstruct DATA.npz rpie|epie|dm|lsqml [key=value …]\n       native train [key=value …]"
+            );
             return ExitCode::SUCCESS;
         }
     };

@@ -259,3 +259,35 @@ fn the_kind_matches_its_parameters() {
         assert!(!validator.is_valid(&bad), "{bad}");
     }
 }
+
+/// A model as TensorFlow lays it out, taking intensities, one output for both: the study says how, and the numbers
+/// arrive; without that, or with a name that is not there, it is refused in words.
+#[test]
+fn models_trained_elsewhere_are_adapted() {
+    let data = dataset(9);
+    let adapter = |phase: &str| {
+        json!({ "adapter": {
+            "layout": "nhwc", "intensity": true, "input_scale": 2.0, "normalisation": "rms",
+            "amplitude": { "name": "both", "offset": 1.0 },
+            "phase": { "name": phase, "channel": 1, "scale": 0.5 },
+        }})
+    };
+    let factor = infer::rms_factor(data.diffraction.view()).unwrap() as f32;
+    for chunk in [1, 4, 9] {
+        let mut params = adapter("both");
+        params["chunk"] = json!(chunk);
+        let outcome = run_with(&data, "foreign", params, 2);
+        let patches = outcome.patches();
+        assert_eq!((&patches.x, &patches.y), (&data.x, &data.y));
+        for (found, amplitude) in patches.patches.iter().zip(&data.diffraction) {
+            let x = 2.0 * (amplitude * factor).powi(2);
+            let wanted = Complex32::from_polar(0.5 * x + 1.0, 0.5 * 0.125 * x);
+            assert!((found - wanted).norm() < 1e-4 * wanted.norm(), "{found} for {wanted}");
+        }
+    }
+    let bare = run(&data, "foreign").result.unwrap_err();
+    assert_eq!(bare.class, FailureClass::Input);
+    let wrong = run_with(&data, "foreign", adapter("angle"), 2).result.unwrap_err();
+    assert!(wrong.message.contains("no output `angle`; its outputs are [\"both\"]"), "{wrong}");
+    assert!(wrong.hint.unwrap().contains("adapter"));
+}

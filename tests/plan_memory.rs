@@ -41,12 +41,17 @@ fn study(text: &str) -> TestEnvironment {
 
 /// The forecast for `infer` in `plan --json`.
 fn forecast(env: &TestEnvironment, more: &[&str]) -> Value {
+    forecast_of(env, "infer", more)
+}
+
+/// The forecast for a task of that kind.
+fn forecast_of(env: &TestEnvironment, kind: &str, more: &[&str]) -> Value {
     let document = env.ok(&[&["plan", "study.yaml", "--json"], more].concat()).stdout;
     let document: Value = serde_json::from_str(&document).unwrap();
     let tasks = document["tasks"].as_array().unwrap();
-    let others = tasks.iter().filter(|task| task["kind"] != "infer");
+    let others = tasks.iter().filter(|task| task["kind"] != "infer" && task["kind"] != "train");
     assert!(others.into_iter().all(|task| task.get("memory_forecast").is_none()), "{document}");
-    let task = tasks.iter().find(|task| task["kind"] == "infer").unwrap();
+    let task = tasks.iter().find(|task| task["kind"] == kind).unwrap();
     task["memory_forecast"].clone()
 }
 
@@ -54,8 +59,9 @@ fn forecast(env: &TestEnvironment, more: &[&str]) -> Value {
 fn text(env: &TestEnvironment, more: &[&str]) -> (String, String) {
     let text = env.ok(&[&["plan", "study.yaml"], more].concat()).stdout;
     let needs: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("         need   ")).collect();
-    let [need] = needs[..] else { panic!("{text}") };
-    (need.to_owned(), text)
+    // The one before it is that of `train`.
+    let Some(need) = needs.last() else { panic!("{text}") };
+    ((*need).to_owned(), text)
 }
 
 #[test]
@@ -85,6 +91,17 @@ fn a_forecast_gets_better_as_more_is_there() {
         text(&env, &["--set", "infer.chunk=all"]).0,
         "not known yet: simulate tells how many groups there are"
     );
+
+    // Training: known when its patterns are there.
+    let training = forecast_of(&env, "train", &[]);
+    assert_eq!(training["why"], "simulate tells how many patterns there are", "{training}");
+    env.ok(&["run", "study.yaml", "--until", "C"]);
+    let training = forecast_of(&env, "train", &[]);
+    assert_eq!((&training["chunk"], &training["unit"]), (&8.into(), &"groups".into()), "{training}");
+    assert_eq!((&training["basis"], &training["fits"]), (&"parameters".into(), &true.into()));
+    let fewer = forecast_of(&env, "train", &["--set", "train.micro_batch=2"]);
+    assert!(fewer["predicted_peak"].as_u64() <= training["predicted_peak"].as_u64(), "{fewer}");
+    assert_eq!(fewer["chunk"], 2);
 
     // The trained network has the very shapes.
     env.ok(&["run", "study.yaml", "--until", "E"]);

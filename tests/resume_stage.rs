@@ -129,7 +129,14 @@ impl Bench {
     /// A worker killed as soon as it tells of progress `at` groups: how many it had begun by its end, and how
     /// many it had told of.
     fn killed(&self, chunk: u64, at: u64) -> (u64, u64) {
-        let job = self.job("ended", json!({ "chunk": chunk }));
+        let told = self.killed_at(json!({ "chunk": chunk }), at);
+        // Progress is told where groups are begun: half of a chunk, or the only one.
+        (told + chunk.div_ceil(2), told)
+    }
+
+    /// A worker killed as soon as it tells of progress `at`: of how much it had told by its end.
+    fn killed_at(&self, params: Value, at: u64) -> u64 {
+        let job = self.job("ended", params);
         let (mut worker, _stdin, lines) = worker::start(job);
         let (mut told, mut killed) = (0, false);
         for line in lines {
@@ -146,8 +153,7 @@ impl Bench {
             }
         }
         worker.wait().unwrap();
-        // Progress is told where groups are begun: half of a chunk, or the only one.
-        (told + chunk.div_ceil(2), told)
+        told
     }
 
     fn same(&self, one: &str, other: &str) {
@@ -171,8 +177,29 @@ fn training_goes_on_from_an_epoch() {
     let params = json!({
         "architecture": "pinn", "gridsize": 1, "width": 2, "depth": 1, "epochs": 5, "max_groups": 20
     });
-    let bench = Bench::new("train", 30, None, &["model.onnx", "history.csv", "manifest.json"]);
+    let bench = Bench::new("train", 30, None, TRAINED);
     bench.goes_on([params.clone(), params.clone(), params], [1, 3]);
+}
+
+const TRAINED: &[&str] = &["model.onnx", "history.csv", "examples.npz", "manifest.json"];
+
+/// A training ended by kill -9, twice: it goes on from its last checkpoint, wherever in an epoch that is, and
+/// gives the very weights of an undisturbed one.
+#[test]
+fn a_killed_training_gives_the_same_weights() {
+    let params = json!({
+        "architecture": "pinn", "gridsize": 1, "width": 2, "depth": 1, "epochs": 600, "batch": 4,
+        "max_groups": 20, "validation": 0.2, "schedule": "plateau", "learn": ["probe", "intensity_scale"]
+    });
+    let bench = Bench::new("train", 30, None, TRAINED);
+    bench.run("undisturbed", params.clone(), None).0.unwrap();
+    let first = bench.killed_at(params.clone(), 250);
+    assert!(bench.staging("ended").join("checkpoint.npz").exists(), "no checkpoint after {first} epochs");
+    bench.killed_at(params.clone(), 450);
+    let (result, from) = bench.run("ended", params, None);
+    result.unwrap();
+    assert!(from > 0, "it began anew");
+    bench.same("undisturbed", "ended");
 }
 
 #[test]

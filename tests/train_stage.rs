@@ -7,7 +7,9 @@ use std::path::Path;
 use ndarray::{Array2, Array3, Array4, s};
 use num_complex::Complex32;
 use phasegraph::diag::{FailureClass, StageError};
+use phasegraph::io::Arrays;
 use phasegraph::io::digest::Digest;
+use phasegraph::io::npz::NpzReader;
 use phasegraph::ptycho::dataset::Dataset;
 use phasegraph::ptycho::fft::Fft2;
 use phasegraph::stages::infer::{Model, Normalisation};
@@ -82,6 +84,10 @@ impl Run {
 }
 
 fn run(datasets: &[Dataset], params: Value, threads: usize) -> Run {
+    run_with(datasets, params, threads, |_| ())
+}
+
+fn run_with(datasets: &[Dataset], params: Value, threads: usize, change: impl FnOnce(&mut Job)) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let staging = folder.path().join("staging");
     std::fs::create_dir(&staging).unwrap();
@@ -92,7 +98,7 @@ fn run(datasets: &[Dataset], params: Value, threads: usize) -> Run {
     };
     let data = datasets.iter().enumerate().map(write).collect();
     let kind = train::Train.kind();
-    let job = Job {
+    let mut job = Job {
         task: "train".into(),
         kind: "train".into(),
         point: BTreeMap::new(),
@@ -111,6 +117,7 @@ fn run(datasets: &[Dataset], params: Value, threads: usize) -> Run {
         runtime: Some(runtime::library()),
         log: None,
     };
+    change(&mut job);
     let mut reports = Vec::new();
     let result = train::Train.run(&mut Context::new(&job, &mut |r| reports.push(r)));
     Run { folder, result, reports }
@@ -172,11 +179,19 @@ fn writes_a_model_that_infer_accepts_and_says_what_it_used() {
 
         let history = String::from_utf8(done.bytes("history.csv")).unwrap();
         let lines: Vec<&str> = history.lines().collect();
-        assert_eq!((lines[0], lines.len()), ("epoch,loss,learning_rate,gradient_norm", 4));
+        assert_eq!((lines[0], lines.len()), ("epoch,loss,validation_loss,learning_rate,gradient_norm", 4));
         let last = lines[3].split(',').nth(1).unwrap().parse::<f64>().unwrap();
         assert_eq!(manifest["final_loss"], json!(last));
-        let epochs = done.reports.iter().filter(|r| matches!(r, Report::Progress { total: 3, .. }));
-        assert_eq!(epochs.count(), 4, "a start and three epochs");
+        let epochs: Vec<u64> = done
+            .reports
+            .iter()
+            .filter_map(|r| match r {
+                Report::Progress { done, total: 3, .. } => Some(*done),
+                _ => None,
+            })
+            .collect();
+        assert!((0..=3).all(|epoch| epochs.contains(&epoch)), "a start and three epochs: {epochs:?}");
+        assert!(epochs.is_sorted());
     }
 }
 
@@ -186,7 +201,7 @@ fn neither_threads_nor_repetition_change_a_byte() {
     let files = |architecture: &str, threads| {
         let done = run(&data, params(architecture, json!({})), threads);
         done.result.as_ref().unwrap();
-        ["model.onnx", "history.csv", "train.json"].map(|file| done.bytes(file))
+        ["model.onnx", "history.csv", "train.json", "examples.npz"].map(|file| done.bytes(file))
     };
     for architecture in ["pinn", "baseline"] {
         let one = files(architecture, 1);
@@ -194,6 +209,122 @@ fn neither_threads_nor_repetition_change_a_byte() {
             assert!(files(architecture, threads) == one, "{architecture}, {threads} threads");
         }
     }
+}
+
+/// What is tuning changes no byte: micro-batches, and what an earlier attempt that ran out of memory leaves of them.
+#[test]
+fn tuning_changes_no_byte() {
+    let data = [dataset(1.0)];
+    let more = |micro: Value| json!({ "micro_batch": micro, "learn": ["probe", "intensity_scale"] });
+    let files = |done: &Run| {
+        done.result.as_ref().unwrap();
+        ["model.onnx", "history.csv", "train.json", "examples.npz"].map(|file| done.bytes(file))
+    };
+    let whole = files(&run(&data, params("pinn", more(Value::Null)), 1));
+    for micro in [1, 3, 50] {
+        assert!(
+            files(&run(&data, params("pinn", more(micro.into())), 2)) == whole,
+            "micro-batches of {micro}"
+        );
+    }
+    let rescued = run_with(&data, params("pinn", more(Value::Null)), 2, |job| job.chunk = Some(2));
+    assert!(files(&rescued) == whole);
+    let told = rescued.reports.iter().find_map(|r| match r {
+        Report::Chunk { size, unit, predicted_peak } => Some((*size, unit.clone(), predicted_peak.is_some())),
+        _ => None,
+    });
+    assert_eq!(told, Some((2, "groups".to_owned(), true)));
+}
+
+/// Where not even one group fits, the training says so at once.
+#[test]
+fn too_little_memory_is_told_before_anything_is_held() {
+    let nothing = run_with(&[dataset(1.0)], params("pinn", json!({})), 2, |job| job.memory = Some(1 << 20));
+    assert_eq!(nothing.failure().class, FailureClass::OutOfMemory);
+    assert!(nothing.failure().message.contains("with one group at a time"), "{}", nothing.failure());
+}
+
+/// What is held out is in no group that is learnt from; the best epoch is the one that is kept.
+#[test]
+fn validation_holds_out_images_and_training_may_end_early() {
+    let more = json!({
+        "validation": 0.2, "early_stopping": 1, "schedule": "plateau", "epochs": 40, "learning_rate": 0.1
+    });
+    let done = run(&[dataset(1.0)], params("pinn", more), 2);
+    done.result.as_ref().unwrap();
+    let manifest = done.manifest();
+    let part = &manifest["datasets"][0];
+    assert_eq!((&part["images_held_out"], &manifest["groups_held_out"]), (&json!(5), &json!(5)));
+    assert_eq!(part["images_used"], 20);
+    let epochs = manifest["epochs"].as_u64().unwrap();
+    assert!(epochs < 40, "it never stopped");
+    assert_eq!(manifest["epoch"].as_u64().unwrap() + 1, epochs);
+    let history = String::from_utf8(done.bytes("history.csv")).unwrap();
+    let validation = |line: &str| line.split(',').nth(2).unwrap().parse::<f64>().unwrap();
+    let losses: Vec<f64> = history.lines().skip(1).map(validation).collect();
+    assert_eq!(manifest["validation_loss"], json!(losses.iter().copied().fold(f64::INFINITY, f64::min)));
+    let mut examples = NpzReader::open(&done.folder.path().join("staging/examples.npz")).unwrap();
+    assert_eq!(examples.c32("patches").unwrap().shape(), [5, 4, N, N]);
+    assert_eq!(examples.f64("ycoords").unwrap()[[0, 0]], 24.0 + 0.5, "the first of those held out");
+}
+
+/// A wrong probe is corrected on the way: the learnt one explains the patterns better.
+#[test]
+fn a_learnt_probe_lowers_the_loss() {
+    let mut data = dataset(1.0);
+    data.probe.mapv_inplace(|p| p * Complex32::new(0.8, 0.0));
+    data.probe.indexed_iter_mut().for_each(|((r, _), p)| *p *= 1.0 + 0.02 * (r as f32 - 8.0));
+    let loss = |learn: Value| {
+        let more = json!({ "learn": learn, "epochs": 30, "gridsize": 1, "learning_rate": 0.01 });
+        let done = run(std::slice::from_ref(&data), params("pinn", more), 2);
+        done.result.as_ref().unwrap();
+        let mut examples = NpzReader::open(&done.folder.path().join("staging/examples.npz")).unwrap();
+        (
+            done.manifest()["final_loss"].as_f64().unwrap(),
+            examples.contains("probes").then(|| examples.c32("probes").unwrap()),
+        )
+    };
+    let (fixed, none) = loss(json!([]));
+    let (learnt, probes) = loss(json!(["probe"]));
+    assert!(none.is_none());
+    assert!(learnt < 0.95 * fixed, "{fixed} with the probe as it is, {learnt} with it learnt");
+    let probes = probes.unwrap();
+    assert_eq!(probes.shape(), [1, N, N]);
+    let moved: f32 = probes.iter().zip(&data.probe).map(|(a, b)| (a - b).norm_sqr()).sum();
+    let power: f32 = data.probe.iter().map(|p| p.norm_sqr()).sum();
+    assert!(moved > 1e-4 * power && moved < power, "in the dataset's unit: {moved} of {power}");
+}
+
+#[test]
+fn networks_of_full_size_are_refused_with_the_time_they_would_take() {
+    let full = |more: Value| {
+        let mut all = json!({ "architecture": "pinn", "network": "ptychopinn", "depth": 2, "width": 128 });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        run(&[dataset(1.0)], all, 2)
+    };
+    let refused = full(json!({ "epochs": 1000 }));
+    let failure = refused.failure();
+    assert_eq!(failure.class, FailureClass::Input);
+    assert!(failure.message.contains("full size: 1000 epochs on 25 groups would take about"), "{failure}");
+    assert!(failure.hint.as_deref().unwrap().contains("force: true"));
+    let forced = full(json!({ "epochs": 1, "max_groups": 1, "force": true }));
+    forced.result.as_ref().unwrap();
+    assert!(forced.manifest()["network_parameters"].as_u64().unwrap() > 2_000_000);
+}
+
+/// NaN in the data ends the training, named; the weights of the last good epoch stay.
+#[test]
+fn divergence_leaves_the_last_good_weights() {
+    // Steps so large that products of weights overflow.
+    let more = json!({ "learning_rate": 1e12, "batch": 2, "schedule": "constant", "network": "ptychonn" });
+    let wild = run(&[dataset(1.0)], params("pinn", more), 1);
+    let Err(failure) = &wild.result else { panic!("it did not diverge") };
+    assert_eq!(failure.class, FailureClass::Check, "{failure}");
+    assert!(failure.message.contains("last-good.onnx"), "{failure}");
+    let left = wild.folder.path().join("staging/last-good.onnx");
+    let mut model = Model::load(&runtime::library(), &left, 1, Device::Cpu).unwrap();
+    let (amplitude, _) = model.run(Array4::from_elem((2, 4, N, N), 0.5).view()).unwrap();
+    assert!(amplitude.iter().all(|a| a.is_finite()));
 }
 
 #[test]
@@ -224,6 +355,11 @@ fn what_cannot_be_trained_on_is_refused_with_its_name() {
     check(&[good.select(&[0, 1, 2])], json!({}), "pinn", &["scan0", "4 images"]);
     check(std::slice::from_ref(&good), json!({ "depth": 5 }), "pinn", &["depth 5", "16 px"]);
     check(std::slice::from_ref(&good), json!({ "loss": "poisson" }), "baseline", &["poisson"]);
+    check(std::slice::from_ref(&good), json!({ "learn": ["probe"] }), "baseline", &["beam", "labels"]);
+    let central = json!({ "network": "ptychonn", "field": "central" });
+    check(std::slice::from_ref(&good), central, "pinn", &["field: central", "ptychonn"]);
+    let few = good.select(&[0, 1, 2, 3, 4]);
+    check(&[few], json!({ "validation": 0.5 }), "pinn", &["nothing to learn from"]);
     let mut far = good.clone();
     far.x[24] += 500.0;
     check(std::slice::from_ref(&far), json!({}), "pinn", &["scan0", "image 24", "px away"]);

@@ -45,6 +45,9 @@ pub enum Command {
     Completions(Completions),
     /// Show which ONNX Runtime is in use and which providers it has
     Runtime(Runtime),
+    /// Look at a trained model
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// Run one job read from standard input
     #[command(hide = true)]
     Worker,
@@ -230,6 +233,21 @@ pub enum StoreCommand {
 pub struct Verify {
     #[command(flatten)]
     pub folder: FolderArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Print what an ONNX file says of itself, and whether `infer` can run it
+    Inspect(Inspect),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Inspect {
+    /// The model
+    pub file: PathBuf,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

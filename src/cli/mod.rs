@@ -12,6 +12,7 @@ mod failure;
 mod finale;
 mod gc;
 mod log;
+mod model;
 mod plan;
 mod progress;
 mod provenance;
@@ -25,7 +26,7 @@ mod worker;
 
 use clap::Parser;
 
-use args::{Args, Command, StoreCommand};
+use args::{Args, Command, ModelCommand, StoreCommand};
 
 /// Parses the command line, does what it says, and returns the exit code.
 pub fn main() -> u8 {
@@ -56,6 +57,7 @@ pub fn main() -> u8 {
         Command::Schema => schema::run(),
         Command::Completions(completions) => completions::run(&completions),
         Command::Runtime(runtime) => runtime::run(&runtime),
+        Command::Model(ModelCommand::Inspect(inspect)) => model::inspect(&inspect),
         Command::Worker => worker::run(),
     };
     match result {

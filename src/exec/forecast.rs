@@ -16,8 +16,9 @@ use crate::stages::infer::{self, Appetite, Chunk, Room, Word};
 use crate::stages::{Device, simulate, train};
 use crate::study::DeviceKind;
 
-/// The kind whose memory can be foreseen.
+/// The kinds whose memory can be foreseen.
 const INFER: &str = "infer";
+const TRAIN: &str = "train";
 
 /// Stands for a number of groups that is not known yet, but surely more than go through memory at a time.
 const MANY: usize = 1 << 32;
@@ -37,7 +38,7 @@ pub fn foresee(
     runtime: impl FnOnce() -> Option<PathBuf>,
 ) -> Result<BTreeMap<usize, Need>, StoreError> {
     let tasks: Vec<usize> = (0..plan.tasks.len())
-        .filter(|i| &*plan.tasks[*i].kind == INFER && outlook[*i].is_to_come())
+        .filter(|i| [INFER, TRAIN].contains(&&*plan.tasks[*i].kind) && outlook[*i].is_to_come())
         .collect();
     if tasks.is_empty() {
         return Ok(BTreeMap::new());
@@ -86,7 +87,11 @@ enum Place {
 
 impl Foresight<'_> {
     fn need(&mut self, index: usize) -> Need {
-        match self.foresee(index) {
+        let seen = match &*self.plan.tasks[index].kind {
+            TRAIN => self.foresee_training(index),
+            _ => self.foresee(index),
+        };
+        match seen {
             Ok(foreseen) => Need::Foreseen(foreseen),
             Err(why) => Need::Unknown { why },
         }
@@ -127,6 +132,38 @@ impl Foresight<'_> {
             margin: seen.margin,
             fits: seen.fits,
             basis,
+        })
+    }
+
+    /// A training: what its parameters and the sizes of its datasets tell.
+    fn foresee_training(&mut self, index: usize) -> Result<Foreseen, String> {
+        let plan = self.plan;
+        let task = &plan.tasks[index];
+        let params: train::Params =
+            serde_json::from_value(merged(&task.params, &task.tuning)).map_err(|e| e.to_string())?;
+        let mut sizes = Vec::new();
+        for (_, sources) in task.inputs.iter().filter(|(slot, _)| *slot == "data") {
+            for source in sources {
+                sizes.push(match self.place(source) {
+                    Place::There(path) => self.scan(path)?,
+                    Place::Coming(up) => return Err(self.awaits(up, "tells how many patterns there are")),
+                });
+            }
+        }
+        let threads = task.resources.cores.clamp(1, self.cores.max(1)) as usize;
+        let measure = self.rescues.measure(index, task);
+        let promised = measure.memory.or(task.resources.memory);
+        let limit = promised.or(self.free);
+        let seen = train::foresee(&params, &sizes, threads, limit, measure.chunk).map_err(|e| e.message)?;
+        Ok(Foreseen {
+            chunk: seen.micro_batch as u64,
+            unit: "groups",
+            predicted_peak: seen.peak,
+            limit,
+            promised: promised.is_some(),
+            margin: seen.margin,
+            fits: seen.fits,
+            basis: Basis::Parameters,
         })
     }
 

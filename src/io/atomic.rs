@@ -98,6 +98,17 @@ pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what writers of `target` have left that were killed. Nobody may be writing it now.
+pub fn clear_unfinished(target: &Path) {
+    let prefix = hidden_prefix(target);
+    for entry in std::fs::read_dir(folder(target)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            // What cannot be removed costs room and nothing else.
+            let _ = disk::remove_file(&entry.path());
+        }
+    }
+}
+
 /// The folder a file lies in; `.` for a bare name.
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -128,6 +139,19 @@ mod tests {
             fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a.bin");
+        write(&target, b"whole").unwrap();
+        write(&dir.path().join("a.bin.other"), b"another").unwrap();
+        // As kill -9 leaves it: never dropped.
+        std::mem::forget(AtomicFile::create(&target).unwrap());
+        assert_eq!(names(dir.path()).len(), 3);
+        clear_unfinished(&target);
+        assert_eq!(names(dir.path()), ["a.bin", "a.bin.other"]);
     }
 
     #[test]

@@ -13,6 +13,47 @@ pub enum Schedule {
     Cosine,
     /// Stays as it is.
     Constant,
+    /// Is lowered whenever the loss (of what is held out, if anything is) stops falling: see `plateau`.
+    Plateau,
+}
+
+/// How [`Schedule::Plateau`] lowers the learning rate. Absent members are the reference study's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plateau {
+    /// Factor of each lowering.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub factor: f64,
+    /// Epochs without a smaller loss before it.
+    #[schemars(range(min = 1))]
+    pub patience: u32,
+    /// Least learning rate, as a share of the first.
+    #[schemars(range(min = 0, max = 1))]
+    pub least: f64,
+}
+
+impl Default for Plateau {
+    fn default() -> Self {
+        Self { factor: 0.5, patience: 2, least: 0.1 }
+    }
+}
+
+impl Plateau {
+    /// Factor on the learning rate after epochs of those losses.
+    pub fn factor(&self, losses: impl Iterator<Item = f64>) -> f64 {
+        let (mut best, mut waited, mut factor) = (f64::INFINITY, 0, 1.0);
+        for loss in losses {
+            if loss < best {
+                (best, waited) = (loss, 0);
+                continue;
+            }
+            waited += 1;
+            if waited >= self.patience {
+                (waited, factor) = (0, (factor * self.factor).max(self.least));
+            }
+        }
+        factor
+    }
 }
 
 impl Schedule {
@@ -20,7 +61,8 @@ impl Schedule {
     pub fn factor(self, step: u64, steps: u64) -> f64 {
         const LAST: f64 = 0.01;
         match self {
-            Self::Constant => 1.0,
+            // What a plateau does is not known beforehand: see `Plateau::factor`.
+            Self::Constant | Self::Plateau => 1.0,
             Self::Cosine => {
                 let warm = steps.div_ceil(50);
                 if step < warm {
@@ -105,5 +147,16 @@ mod tests {
         assert!((2..99).all(|s| at(s + 1) < at(s)) && at(99) > 0.01 && at(99) < 0.012);
         assert_eq!(Schedule::Cosine.factor(0, 1), 1.0);
         assert_eq!(Schedule::Constant.factor(7, 10), 1.0);
+    }
+
+    #[test]
+    fn a_plateau_lowers_the_rate_and_stops_at_the_least() {
+        let after = |losses: &[f64]| Plateau::default().factor(losses.iter().copied());
+        assert_eq!(after(&[3.0, 2.0, 1.0]), 1.0);
+        assert_eq!(after(&[3.0, 3.0]), 1.0);
+        assert_eq!(after(&[3.0, 3.0, 3.1]), 0.5);
+        assert_eq!(after(&[3.0, 3.0, 3.1, 2.0, 2.5]), 0.5);
+        assert_eq!(after(&[3.0, 3.0, 3.1, 2.0, 2.5, 2.5]), 0.25);
+        assert_eq!(after(&[1.0; 60]), 0.1);
     }
 }

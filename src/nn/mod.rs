@@ -3,7 +3,7 @@
 //!
 //! It knows exactly the layers these networks need and differentiates each by hand; tests check every
 //! gradient against finite differences in `f64`. From the data to the file:
-//! [`task`] (samples and losses; [`physics`] for the physics-informed one) → [`train`] (order, threads,
+//! [`samples`] → [`task`] (losses; [`physics`] for the physics-informed one) → [`train`] (order, threads,
 //! [`adam`]) over a [`network`] (a [`graph`] of layers, chosen by its [`architecture`], with its parameters;
 //! [`workspace`] runs it) → [`onnx`]. A kernel a file: [`conv`], [`resample`], [`pointwise`], [`rearrange`].
 
@@ -12,6 +12,7 @@ pub mod architecture;
 pub mod bilinear;
 pub mod conv;
 pub mod graph;
+mod lanes;
 pub mod matrix;
 pub mod network;
 pub mod onnx;
@@ -20,6 +21,7 @@ pub mod pointwise;
 pub mod real;
 pub mod rearrange;
 pub mod resample;
+pub mod samples;
 pub mod symmetry;
 pub mod task;
 #[cfg(test)]

@@ -13,8 +13,12 @@ use crate::ptycho::rng::keyed;
 pub struct Network<T> {
     /// Layers.
     pub graph: Graph,
-    /// Weights and biases of all convolutions, in order.
+    /// Weights and biases of all convolutions, in order; behind them what is learnt of the beam
+    /// ([`super::samples::Learns`]).
     pub parameters: Vec<T>,
+    /// Whether the first of those behind is the logarithm of the intensity scale, by whose inverse the input
+    /// is multiplied.
+    pub scaled: bool,
     /// What [`Unit::Ceiling`] stands for, in the unit of the object's amplitude: where amplitude is a
     /// sigmoid, the largest there is.
     pub ceiling: T,
@@ -41,12 +45,25 @@ impl<T: Real> Network<T> {
             };
             parameters[conv.offset + conv.weights()..conv.offset + conv.len()].fill(T::of(bias));
         }
-        Self { graph, parameters, ceiling: T::of(ceiling) }
+        Self { graph, parameters, scaled: false, ceiling: T::of(ceiling) }
+    }
+
+    /// The same with `numbers` numbers to learn behind its own, all 0; the first may scale its input.
+    #[must_use]
+    pub fn with_physical(mut self, numbers: usize, scaled: bool) -> Self {
+        self.parameters.resize(self.graph.parameters + numbers, T::zero());
+        self.scaled = scaled;
+        self
+    }
+
+    /// Factor on the input.
+    pub fn input_factor(&self) -> T {
+        if self.scaled { (-self.parameters[self.graph.parameters]).exp() } else { T::one() }
     }
 
     /// Writes every kernel turned for the backward pass (see [`super::conv::Conv::turn`]).
     pub fn turn(&self, turned: &mut Vec<T>) {
-        turned.resize(self.parameters.len(), T::zero());
+        turned.resize(self.graph.parameters, T::zero());
         for conv in &self.graph.convs {
             conv.turn(&self.parameters, turned);
         }

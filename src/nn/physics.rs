@@ -5,6 +5,9 @@
 //! multiplied by the probe and Fourier-transformed; the amplitudes are compared with the measured ones.
 //! Every linear step is differentiated by its exact adjoint. Gradients of real functions of complex
 //! numbers are ∂L/∂Re + i·∂L/∂Im. A group is computed on its own canvas, always.
+//!
+//! The beam, probe and intensity, may be learnt with the network: its gradients come out beside those of the
+//! patches.
 
 use num_complex::Complex;
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,8 @@ pub struct Optics<T> {
     /// Probe times normalisation / N, so that the unnormalised transform of probe · object is in the
     /// unit of the network's input.
     pub probe: Vec<Complex<T>>,
+    /// 1 for every pixel that was measured, 0 for the others, zero frequency at index N/2; all, if absent.
+    pub mask: Option<Vec<T>>,
     /// Object assumed where no patch of the group reaches: the mean amplitude, phase 0.
     pub background: T,
     /// How patterns are compared.
@@ -43,12 +48,34 @@ pub struct Optics<T> {
     pub floor: T,
 }
 
+/// What lights the object, as it is for one sample.
+#[derive(Debug, Clone, Copy)]
+pub struct Beam<'a, T> {
+    /// As [`Optics::probe`].
+    pub probe: &'a [Complex<T>],
+    /// As [`Optics::mask`].
+    pub mask: Option<&'a [T]>,
+    /// Factor on all predicted amplitudes.
+    pub scale: T,
+}
+
+/// Gradients with respect to a [`Beam`].
+#[derive(Debug)]
+pub struct BeamGradient<'a, T> {
+    /// With respect to the probe; what is there is added to.
+    pub probe: &'a mut [Complex<T>],
+    /// With respect to the logarithm of the scale.
+    pub log_scale: T,
+}
+
 /// Working memory for groups. Each thread has its own.
 pub struct Physics<T> {
     side: usize,
     drawn: usize,
     fft: Box<dyn Fourier<T>>,
     field: Vec<Complex<T>>,
+    /// The object under the probe, once more: a learnt probe's gradient needs it.
+    lit: Vec<Complex<T>>,
     patch: Vec<Complex<T>>,
     canvas: Vec<Complex<T>>,
     gradient: Vec<Complex<T>>,
@@ -64,6 +91,7 @@ impl<T: Real> Physics<T> {
             drawn,
             fft: T::fourier(side),
             field: vec![zero; side * side],
+            lit: Vec::new(),
             patch: vec![zero; drawn * drawn],
             canvas: Vec::new(),
             gradient: Vec::new(),
@@ -71,17 +99,24 @@ impl<T: Real> Physics<T> {
         }
     }
 
-    /// Loss of one group, averaged over its images, and its gradient with respect to the patches.
+    /// Bytes that a group takes at most whose canvas is not wider than two patterns.
+    pub fn bytes(side: usize, drawn: usize) -> u64 {
+        let complex = 2 * side * side + drawn * drawn + 2 * (2 * side).pow(2);
+        ((2 * complex + (2 * side).pow(2)) * size_of::<T>()) as u64
+    }
+
+    /// Loss of one group, averaged over its images, and its gradient with respect to the patches, and to the
+    /// beam if that is asked for.
     ///
     /// `positions`: (row, col) of each image's centre relative to the first one's, pixels.
     /// `measured`: normalised amplitudes, `[image][row][col]`, zero frequency at index N/2.
     pub fn loss(
         &mut self,
-        optics: &Optics<T>,
-        positions: &[(f64, f64)],
-        measured: &[T],
+        (optics, beam): (&Optics<T>, Beam<'_, T>),
+        (positions, measured): (&[(f64, f64)], &[T]),
         patches: &Patches<T>,
         gradient: &mut Patches<T>,
+        mut to_beam: Option<&mut BeamGradient<'_, T>>,
     ) -> f64 {
         let (n, m) = (self.side, self.drawn);
         let (width, origin) = self.lay_out(positions);
@@ -96,11 +131,21 @@ impl<T: Real> Physics<T> {
         for (position, measured) in positions.iter().zip(measured.chunks_exact(n * n)) {
             let at = corner(position, n);
             cut(&self.canvas, width, at, &mut self.field, n);
-            self.field.iter_mut().zip(&optics.probe).for_each(|(f, p)| *f *= p);
+            if to_beam.is_some() {
+                self.lit.clone_from(&self.field);
+            }
+            self.field.iter_mut().zip(beam.probe).for_each(|(f, p)| *f *= p * beam.scale);
             self.fft.forward(&mut self.field);
-            loss += compare(optics, n, measured, &mut self.field, count);
+            let (own, slope) = compare(optics, beam.mask, measured, &mut self.field, count);
+            loss += own;
             self.fft.inverse(&mut self.field);
-            self.field.iter_mut().zip(&optics.probe).for_each(|(f, p)| *f *= p.conj());
+            // The field is s·F(P·O): ∂L/∂O = s·conj(P)·F*(g), ∂L/∂P = s·conj(O)·F*(g).
+            if let Some(to) = to_beam.as_deref_mut() {
+                to.log_scale += slope;
+                let pairs = to.probe.iter_mut().zip(self.field.iter().zip(&self.lit));
+                pairs.for_each(|(to, (g, o))| *to += g * o.conj() * beam.scale);
+            }
+            self.field.iter_mut().zip(beam.probe).for_each(|(f, p)| *f *= p.conj() * beam.scale);
             place(&mut self.gradient, width, at, &self.field, n);
         }
 
@@ -168,44 +213,57 @@ impl<T: Real> Physics<T> {
     }
 }
 
-/// Loss of one pattern divided by `count`; `field`, the predicted far field with the zero frequency at
-/// [0, 0], is replaced by the gradient with respect to it.
-fn compare<T: Real>(optics: &Optics<T>, n: usize, measured: &[T], field: &mut [Complex<T>], count: T) -> f64 {
+/// Loss of one pattern divided by `count`, and its slope over the logarithm of the field's scale. `field`, the
+/// predicted far field with the zero frequency at [0, 0], is replaced by the gradient with respect to it.
+fn compare<T: Real>(
+    optics: &Optics<T>,
+    mask: Option<&[T]>,
+    measured: &[T],
+    field: &mut [Complex<T>],
+    count: T,
+) -> (f64, T) {
+    let n = measured.len().isqrt();
     let pixels = T::of((n * n) as f64) * count;
     // A normalised pattern sums to (N/2)² in the mean: that many units are the photons of one image.
     let photons = T::of((n * n) as f64 / 4.0) * count;
-    let mut loss = 0.0;
+    let two = T::one() + T::one();
+    let (mut loss, mut slope) = (0.0, T::zero());
     for (r, row) in field.chunks_exact_mut(n).enumerate() {
         let from = (r + n / 2) % n * n;
-        let measured = &measured[from..from + n];
         let mut sum = T::zero();
         for (c, value) in row.iter_mut().enumerate() {
-            let x = measured[(c + n / 2) % n];
-            match optics.likelihood {
+            let at = from + (c + n / 2) % n;
+            let x = measured[at];
+            let weight = mask.map_or(T::one(), |mask| mask[at]);
+            let squared = value.norm_sqr();
+            let factor = match optics.likelihood {
                 Likelihood::Mae => {
-                    let amplitude = value.norm();
+                    let amplitude = squared.sqrt();
                     let difference = amplitude - x;
-                    sum += difference.abs();
-                    let slope = if difference > T::zero() { T::one() } else { -T::one() };
+                    sum += weight * difference.abs();
+                    let sign = if difference > T::zero() { T::one() } else { -T::one() };
                     // The amplitude has no slope at 0; any direction is as good as none.
                     let safe = if amplitude > T::zero() { amplitude } else { T::one() };
-                    *value *= slope / (safe * pixels);
+                    weight * sign / (safe * pixels)
                 }
                 Likelihood::Poisson => {
-                    let (expected, counted) = (value.norm_sqr() + optics.floor, x * x);
-                    sum += expected - counted;
+                    let (expected, counted) = (squared + optics.floor, x * x);
+                    let mut deviance = expected - counted;
                     if counted > T::zero() {
-                        sum += counted * (counted / expected).ln();
+                        deviance += counted * (counted / expected).ln();
                     }
-                    let two = T::one() + T::one();
-                    *value *= two * (T::one() - counted / expected) / photons;
+                    sum += weight * deviance;
+                    weight * two * (T::one() - counted / expected) / photons
                 }
-            }
+            };
+            slope += factor * squared;
+            *value *= factor;
         }
         loss += sum.wide();
     }
-    loss / match optics.likelihood {
+    let unit = match optics.likelihood {
         Likelihood::Mae => pixels.wide(),
         Likelihood::Poisson => photons.wide(),
-    }
+    };
+    (loss / unit, slope)
 }

@@ -1,122 +1,96 @@
 //! The two ways to train: on labels cut from a known object, and on the patterns themselves.
 
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 use num_complex::{Complex, Complex32};
 
 use super::bilinear::{Place, cut};
-use super::physics::{Optics, Physics};
+use super::physics::{Beam, BeamGradient, Physics};
 use super::real::Real;
-use super::symmetry::Symmetry;
-use super::train::Task;
-use super::workspace::Patches;
-
-/// A dataset as training sees it.
-#[derive(Debug, Clone)]
-pub struct Scan<T> {
-    /// Amplitudes (M, N, N), zero frequency at index N/2, in the file's unit.
-    pub patterns: Array3<f32>,
-    /// Factor on the amplitudes that makes the mean of ΣX² over the dataset (N/2)².
-    pub normalisation: f64,
-    /// Object row of each image's centre, pixels.
-    pub y: Vec<f64>,
-    /// Object column of each image's centre, pixels.
-    pub x: Vec<f64>,
-    /// Symmetries that its images may be turned by; contains at least the identity.
-    pub symmetries: Vec<Symmetry>,
-    /// Probe, normalisation and likelihood, for training on patterns.
-    pub optics: Optics<T>,
-    /// The object and the weight of each pixel of the drawn patch (summing to 1), for training on labels.
-    pub labels: Option<Labels>,
-}
-
-/// What supervised training compares with.
-#[derive(Debug, Clone)]
-pub struct Labels {
-    /// The true object, un-illuminated.
-    pub object: Array2<Complex32>,
-    /// Weight of each pixel of the drawn patch: how much light falls on it; sums to 1.
-    pub weights: Vec<f32>,
-}
-
-/// Images that the network sees together, by index, the seed image first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Which dataset.
-    pub scan: usize,
-    /// C images of it.
-    pub images: Vec<usize>,
-}
-
-/// Samples of several datasets.
-#[derive(Debug, Clone)]
-pub struct Samples<T> {
-    /// N.
-    pub side: usize,
-    /// Side of the drawn part of patches.
-    pub drawn: usize,
-    /// Datasets.
-    pub scans: Vec<Scan<T>>,
-    /// Groups, over all datasets.
-    pub groups: Vec<Group>,
-}
-
-impl<T: Real> Samples<T> {
-    fn symmetry(&self, sample: usize, draw: u64) -> Symmetry {
-        let symmetries = &self.scans[self.groups[sample].scan].symmetries;
-        symmetries[(draw % symmetries.len() as u64) as usize]
-    }
-
-    /// The group's patterns, turned as `draw` says and normalised: `[channel][row][col]`.
-    pub fn input(&self, sample: usize, draw: u64, input: &mut [T]) {
-        let (group, symmetry, n) = (&self.groups[sample], self.symmetry(sample, draw), self.side);
-        let scan = &self.scans[group.scan];
-        let factor = T::of(scan.normalisation);
-        for (&image, plane) in group.images.iter().zip(input.chunks_exact_mut(n * n)) {
-            let pattern = scan.patterns.index_axis(ndarray::Axis(0), image);
-            for (i, value) in plane.iter_mut().enumerate() {
-                let source = symmetry.index(n, i / n, i % n);
-                *value = factor * T::of(f64::from(pattern[[source / n, source % n]]));
-            }
-        }
-    }
-}
+use super::samples::Samples;
+use super::train::{Shot, Slopes, Task};
 
 /// Physics-informed: the patches of a group must explain its patterns. No labels.
 pub struct PhysicsTask<T>(pub Samples<T>);
 
-impl<T: Real> Task<T> for PhysicsTask<T> {
-    type Scratch = Physics<T>;
+/// Working memory of the physics-informed loss.
+pub struct Bench<T> {
+    physics: Physics<T>,
+    probe: Vec<Complex<T>>,
+    turned: Vec<Complex<T>>,
+    gradient: Vec<Complex<T>>,
+    mask: Vec<T>,
+}
 
-    fn scratch(&self) -> Physics<T> {
-        Physics::new(self.0.side, self.0.drawn)
+impl<T: Real> Task<T> for PhysicsTask<T> {
+    type Scratch = Bench<T>;
+
+    fn scratch(&self) -> Bench<T> {
+        let physics = Physics::new(self.0.side, self.0.drawn);
+        let [probe, turned, gradient] = [const { Vec::new() }; 3];
+        Bench { physics, probe, turned, gradient, mask: Vec::new() }
+    }
+
+    fn physical(&self) -> usize {
+        self.0.physical()
     }
 
     fn samples(&self) -> usize {
-        self.0.groups.len()
+        self.0.groups.len() - self.0.held_out
+    }
+
+    fn held_out(&self) -> usize {
+        self.0.held_out
     }
 
     fn input(&self, sample: usize, draw: u64, input: &mut [T]) {
         self.0.input(sample, draw, input);
     }
 
-    fn loss(
-        &self,
-        sample: usize,
-        draw: u64,
-        input: &[T],
-        prediction: &Patches<T>,
-        gradient: &mut Patches<T>,
-        scratch: &mut Physics<T>,
-    ) -> f64 {
-        let (group, symmetry) = (&self.0.groups[sample], self.0.symmetry(sample, draw));
-        let scan = &self.0.scans[group.scan];
+    fn loss(&self, shot: Shot<'_, T>, slopes: Slopes<'_, T>, scratch: &mut Bench<T>) -> f64 {
+        let (samples, n) = (&self.0, self.0.side);
+        let (group, symmetry) = (&samples.groups[shot.sample], samples.symmetry(shot.sample, shot.draw));
+        let scan = &samples.scans[group.scan];
         let seed = group.images[0];
         let positions: Vec<(f64, f64)> = group
             .images
             .iter()
             .map(|&i| symmetry.target(scan.y[i] - scan.y[seed], scan.x[i] - scan.x[seed]))
             .collect();
-        scratch.loss(&scan.optics, &positions, input, prediction, gradient)
+        // A pattern turned is that of the turned object under the turned probe.
+        let Bench { physics, probe, turned, gradient, mask } = scratch;
+        let source = |i: usize| symmetry.index(n, i / n, i % n);
+        samples.probe(group.scan, shot.physical, probe);
+        turned.clear();
+        turned.extend((0..n * n).map(|i| probe[source(i)]));
+        mask.clear();
+        mask.extend(scan.optics.mask.iter().flat_map(|mask| (0..n * n).map(|i| mask[source(i)])));
+        let beam = Beam {
+            probe: turned,
+            mask: scan.optics.mask.is_some().then_some(mask),
+            scale: samples.scale(shot.physical),
+        };
+        let (optics, images) = ((&scan.optics, beam), (&positions[..], shot.input));
+        if slopes.physical.is_empty() {
+            return physics.loss(optics, images, shot.prediction, slopes.patches, None);
+        }
+        gradient.clear();
+        gradient.resize(n * n, Complex::new(T::zero(), T::zero()));
+        let mut to = BeamGradient { probe: gradient, log_scale: T::zero() };
+        let loss = physics.loss(optics, images, shot.prediction, slopes.patches, Some(&mut to));
+        slopes.physical.fill(T::zero());
+        if samples.beam.scale {
+            slopes.physical[0] = to.log_scale;
+        }
+        if samples.beam.probe {
+            let step = samples.probe_step(group.scan);
+            let part = &mut slopes.physical[samples.probe_part(group.scan)];
+            for (i, g) in to.probe.iter().enumerate() {
+                let at = 2 * source(i);
+                part[at] = g.re * step;
+                part[at + 1] = g.im * step;
+            }
+        }
+        loss
     }
 }
 
@@ -133,24 +107,21 @@ impl<T: Real> Task<T> for LabelTask<T> {
     }
 
     fn samples(&self) -> usize {
-        self.0.groups.len()
+        self.0.groups.len() - self.0.held_out
+    }
+
+    fn held_out(&self) -> usize {
+        self.0.held_out
     }
 
     fn input(&self, sample: usize, draw: u64, input: &mut [T]) {
         self.0.input(sample, draw, input);
     }
 
-    fn loss(
-        &self,
-        sample: usize,
-        draw: u64,
-        _input: &[T],
-        prediction: &Patches<T>,
-        gradient: &mut Patches<T>,
-        label: &mut Vec<Complex32>,
-    ) -> f64 {
-        let (group, m) = (&self.0.groups[sample], self.0.drawn);
-        let (scan, symmetry) = (&self.0.scans[group.scan], self.0.symmetry(sample, draw));
+    fn loss(&self, shot: Shot<'_, T>, slopes: Slopes<'_, T>, label: &mut Vec<Complex32>) -> f64 {
+        let (group, m) = (&self.0.groups[shot.sample], self.0.drawn);
+        let (scan, symmetry) = (&self.0.scans[group.scan], self.0.symmetry(shot.sample, shot.draw));
+        let (prediction, gradient) = (shot.prediction, slopes.patches);
         gradient.amplitude.fill(T::zero());
         gradient.phase.fill(T::zero());
         let Some(labels) = &scan.labels else { return 0.0 };

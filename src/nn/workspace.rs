@@ -60,6 +60,10 @@ impl<T: Real> Workspace<T> {
     pub fn forward(&mut self, network: &Network<T>, input: &[T]) {
         let graph = &network.graph;
         interleave(graph.maps[0], input, &mut self.values[0]);
+        if network.scaled {
+            let factor = network.input_factor();
+            self.values[0].iter_mut().for_each(|v| *v *= factor);
+        }
         let (maps, values) = (&graph.maps, &mut self.values);
         for op in &graph.ops {
             match *op {
@@ -95,8 +99,9 @@ impl<T: Real> Workspace<T> {
         separate(maps[phase], &values[phase], &mut self.output.phase);
     }
 
-    /// Gradient of the loss with respect to all parameters, written to `to`, given the gradient
-    /// `upstream` with respect to [`Workspace::output`] of the forward pass just made.
+    /// Gradient of the loss with respect to the network's parameters, written to `to`, given the gradient
+    /// `upstream` with respect to [`Workspace::output`] of the forward pass just made. Where the input is
+    /// scaled, what comes through the input is added to the gradient of the scale.
     pub fn backward(&mut self, network: &Network<T>, turned: &[T], upstream: &Patches<T>, to: &mut [T]) {
         let graph = &network.graph;
         let [amplitude, phase] = graph.outputs;
@@ -112,7 +117,7 @@ impl<T: Real> Workspace<T> {
                         block_negative(&values[out], &mut gradients[out]);
                     }
                     conv.backward_parameters(side, &values[from], &gradients[out], to);
-                    if from != 0 {
+                    if from != 0 || network.scaled {
                         let (target, upstream) = pair(gradients, out, from);
                         conv.backward_input(turned, side, target, upstream, self.written[from]);
                     }
@@ -150,6 +155,11 @@ impl<T: Real> Workspace<T> {
                     self.written[outer] = true;
                 }
             }
+        }
+        if network.scaled {
+            // x = X·exp(−w): ∂L/∂w = −Σ x·∂L/∂x.
+            let products = values[0].iter().zip(&gradients[0]).map(|(&x, &g)| x * g);
+            to[graph.parameters] -= products.fold(T::zero(), |sum, p| sum + p);
         }
     }
 }

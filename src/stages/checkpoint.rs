@@ -8,8 +8,12 @@ use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::Arrays;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 
-/// Least time between two savings: no epoch is worth more than a few seconds, no saving costs more than one.
-const EVERY: Duration = Duration::from_secs(10);
+/// Times as long as the last saving took goes by before the next: what is saved may be large and the disk slow,
+/// and both together cost 2 % of the time at most.
+const PAUSE: u32 = 50;
+
+/// Bounds of that pause.
+const BOUNDS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(120)];
 
 /// Name of the file in the staging folder.
 const FILE: &str = "checkpoint.npz";
@@ -22,12 +26,15 @@ pub(super) struct Checkpoint {
     path: PathBuf,
     origin: String,
     saved: Instant,
+    pause: Duration,
 }
 
 impl Checkpoint {
     /// That of this job. `origin` tells all that the state depends on; another's is not used.
     pub fn new(cx: &Context<'_>, origin: String) -> Self {
-        Self { path: cx.job().staging.join(FILE), origin, saved: Instant::now() }
+        let path = cx.job().staging.join(FILE);
+        crate::io::atomic::clear_unfinished(&path);
+        Self { path, origin, saved: Instant::now(), pause: BOUNDS[0] }
     }
 
     /// What an earlier attempt left, if it did and it is whole and of the same origin. A file that cannot be
@@ -45,19 +52,31 @@ impl Checkpoint {
         epoch: u32,
         write: impl FnOnce(&mut NpzWriter) -> Result<(), NpzError>,
     ) -> StageResult {
+        self.offer(cx, || format!("epoch {epoch}"), write)
+    }
+
+    /// The same after any step; `done` tells what is done.
+    pub fn offer(
+        &mut self,
+        cx: &Context<'_>,
+        done: impl FnOnce() -> String,
+        write: impl FnOnce(&mut NpzWriter) -> Result<(), NpzError>,
+    ) -> StageResult {
         let ends = cx.is_stopping();
-        if ends || self.saved.elapsed() >= EVERY {
+        if ends || self.saved.elapsed() >= self.pause {
+            let start = Instant::now();
             let mut npz = NpzWriter::create(&self.path)?;
             npz.text(ORIGIN, &self.origin)?;
             write(&mut npz)?;
             npz.finish()?;
             self.saved = Instant::now();
+            self.pause = (start.elapsed() * PAUSE).clamp(BOUNDS[0], BOUNDS[1]);
         }
         match ends {
             false => Ok(()),
             true => Err(StageError::new(
                 FailureClass::Signal,
-                format!("asked to end after epoch {epoch}, whose state is kept"),
+                format!("asked to end after {}, whose state is kept", done()),
             )),
         }
     }

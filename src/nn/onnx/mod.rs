@@ -2,6 +2,8 @@
 //!
 //! Field numbers are those of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 
+mod about;
+mod adapt;
 mod memory;
 mod proto;
 mod read;
@@ -10,6 +12,8 @@ mod shape;
 mod tests;
 mod write;
 
+pub use about::{About, Port};
+pub use adapt::{Adapter, From, Layout, Scaling, adapt};
 pub use memory::{Footprint, footprint};
 use proto::Message;
 

@@ -54,6 +54,13 @@ impl Message {
         self.bytes(field, &value.0)
     }
 
+    /// Fields that are encoded already.
+    #[must_use]
+    pub fn raw(mut self, fields: &[u8]) -> Self {
+        self.0.extend_from_slice(fields);
+        self
+    }
+
     /// The same field once per element.
     #[must_use]
     pub fn repeated<I>(self, items: impl IntoIterator<Item = I>, add: impl Fn(Self, I) -> Self) -> Self {

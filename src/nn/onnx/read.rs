@@ -9,6 +9,12 @@ use prost::bytes::Bytes;
 /// The file.
 #[derive(Clone, PartialEq, Message)]
 pub struct Model {
+    #[prost(string, tag = "2")]
+    pub producer: String,
+    #[prost(string, tag = "3")]
+    pub producer_version: String,
+    #[prost(message, repeated, tag = "8")]
+    pub opsets: Vec<Opset>,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "14")]
@@ -37,11 +43,54 @@ pub struct Graph {
     pub outputs: Vec<Named>,
 }
 
-/// Something with a name.
+/// A set of operations and its version; the standard one has no name.
+#[derive(Clone, PartialEq, Message)]
+pub struct Opset {
+    #[prost(string, tag = "1")]
+    pub domain: String,
+    #[prost(int64, tag = "2")]
+    pub version: i64,
+}
+
+/// An input or output.
 #[derive(Clone, PartialEq, Message)]
 pub struct Named {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(message, optional, tag = "2")]
+    pub kind: Option<Type>,
+}
+
+/// What it holds; only tensors are read.
+#[derive(Clone, PartialEq, Message)]
+pub struct Type {
+    #[prost(message, optional, tag = "1")]
+    pub tensor: Option<TensorType>,
+}
+
+/// A tensor's type.
+#[derive(Clone, PartialEq, Message)]
+pub struct TensorType {
+    #[prost(int32, tag = "1")]
+    pub element: i32,
+    #[prost(message, optional, tag = "2")]
+    pub shape: Option<Dims>,
+}
+
+/// A tensor's shape.
+#[derive(Clone, PartialEq, Message)]
+pub struct Dims {
+    #[prost(message, repeated, tag = "1")]
+    pub dims: Vec<Dim>,
+}
+
+/// A fixed length, or a name for a free one, or neither.
+#[derive(Clone, PartialEq, Message)]
+pub struct Dim {
+    #[prost(int64, optional, tag = "1")]
+    pub value: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub name: Option<String>,
 }
 
 /// An operation.

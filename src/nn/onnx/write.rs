@@ -13,14 +13,21 @@ use crate::nn::network::Network;
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
+/// The input, scaled.
+const SCALED: &str = "scaled";
+
 /// GraphProto.
 pub(super) fn graph(network: &Network<f32>) -> Message {
     let (graph, mut writer) = (&network.graph, Writer::default());
-    let names = names(graph);
+    let names = names(graph, network.scaled);
     let name = |map: Map| names[map].as_str();
     writer.constant_f32("twice", &[4], &[1.0, 1.0, 2.0, 2.0]);
     writer.constant_f32("ceiling", &[], &[network.ceiling]);
     writer.constant_f32("pi", &[], &[PI]);
+    if network.scaled {
+        writer.constant_f32("input_factor", &[], &[network.input_factor()]);
+        writer.node("Mul", &[INPUT, "input_factor"], SCALED, |n| n);
+    }
     for op in &graph.ops {
         match *op {
             Op::Conv { from, to, conv, relu } => {
@@ -57,7 +64,8 @@ pub(super) fn graph(network: &Network<f32>) -> Message {
             writer.pad(name(map), output, margin);
         }
     }
-    let tensor = |name: &str| value_info(graph, name);
+    let shape = graph.maps[0];
+    let tensor = |name: &str| port(name, [shape.channels, shape.side]);
     Message::new()
         .repeated(writer.nodes, |g, node| g.message(1, node))
         .text(2, "phasegraph")
@@ -67,11 +75,11 @@ pub(super) fn graph(network: &Network<f32>) -> Message {
 }
 
 /// Names of all activation maps.
-fn names(graph: &Graph) -> Vec<String> {
+fn names(graph: &Graph, scaled: bool) -> Vec<String> {
     let whole = graph.drawn() == graph.architecture.side;
     (0..graph.maps.len())
         .map(|map| match graph.outputs.iter().position(|o| *o == map) {
-            _ if map == 0 => INPUT.to_owned(),
+            _ if map == 0 => if scaled { SCALED } else { INPUT }.to_owned(),
             Some(output) if whole => OUTPUTS[output].to_owned(),
             _ => format!("map{map}"),
         })
@@ -79,11 +87,10 @@ fn names(graph: &Graph) -> Vec<String> {
 }
 
 /// ValueInfoProto of a float32 [batch, C, N, N].
-fn value_info(graph: &Graph, name: &str) -> Message {
-    let shape = graph.maps[0];
+pub(super) fn port(name: &str, [channels, side]: [usize; 2]) -> Message {
     let free = Message::new().text(2, "batch");
     let fixed = |n: usize| Message::new().int(1, n as i64);
-    let shape = [free, fixed(shape.channels), fixed(shape.side), fixed(shape.side)];
+    let shape = [free, fixed(channels), fixed(side), fixed(side)];
     let shape = Message::new().repeated(shape, |s, dim| s.message(1, dim));
     let tensor = Message::new().int(1, FLOAT).message(2, shape);
     Message::new().text(1, name).message(2, Message::new().message(1, tensor))
@@ -102,14 +109,43 @@ fn string(node: Message, name: &str, value: &str) -> Message {
 
 /// Nodes and initialisers written so far.
 #[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     nodes: Vec<Message>,
     constants: Vec<Message>,
     known: BTreeSet<String>,
 }
 
 impl Writer {
-    fn node(
+    /// The nodes, in order.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Message> {
+        self.nodes.iter()
+    }
+
+    /// The constants.
+    pub(super) fn constants(&self) -> impl Iterator<Item = &Message> {
+        self.constants.iter()
+    }
+
+    /// Times a number.
+    pub(super) fn scale(&mut self, from: &str, to: &str, factor: f32) {
+        let constant = format!("{to}.factor");
+        self.constant_f32(&constant, &[], &[factor]);
+        self.node("Mul", &[from, &constant], to, |n| n);
+    }
+
+    /// Plus a number.
+    pub(super) fn shift(&mut self, from: &str, to: &str, offset: f32) {
+        let constant = format!("{to}.offset");
+        self.constant_f32(&constant, &[], &[offset]);
+        self.node("Add", &[from, &constant], to, |n| n);
+    }
+
+    /// Axes in another order.
+    pub(super) fn transpose(&mut self, from: &str, to: &str, order: &[i64]) {
+        self.node("Transpose", &[from], to, |n| ints(n, "perm", order));
+    }
+
+    pub(super) fn node(
         &mut self,
         kind: &str,
         inputs: &[impl AsRef<str>],
@@ -173,7 +209,7 @@ impl Writer {
     }
 
     /// Channels `[start, end)`; the last number is the axis.
-    fn slice(&mut self, from: &str, to: &str, [start, end, axis]: [i64; 3]) {
+    pub(super) fn slice(&mut self, from: &str, to: &str, [start, end, axis]: [i64; 3]) {
         let mut inputs = vec![from.to_owned()];
         for (what, value) in [("start", start), ("end", end), ("axis", axis)] {
             let constant = format!("{to}_{what}");

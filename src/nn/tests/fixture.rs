@@ -9,8 +9,8 @@ use crate::nn::graph::Graph;
 use crate::nn::network::Network;
 use crate::nn::physics::{Likelihood, Optics};
 use crate::nn::real::Real;
+use crate::nn::samples::{Group, Labels, Learns, Samples, Scan};
 use crate::nn::symmetry::Symmetry;
-use crate::nn::task::{Group, Labels, Samples, Scan};
 use crate::ptycho::fft::Fft2;
 use crate::ptycho::rng::keyed;
 
@@ -94,6 +94,7 @@ pub fn samples<T: Real>(images: usize, channels: usize, drawn: usize, likelihood
     };
     let optics = Optics {
         probe: probe.iter().map(scaled).collect(),
+        mask: None,
         background: T::of(0.7),
         likelihood,
         floor: T::of(1e-4),
@@ -114,5 +115,5 @@ pub fn samples<T: Real>(images: usize, channels: usize, drawn: usize, likelihood
     let groups = (0..images / channels)
         .map(|g| Group { scan: 0, images: (g * channels..(g + 1) * channels).collect() })
         .collect();
-    Samples { side: SIDE, drawn, scans: vec![scan], groups }
+    Samples { side: SIDE, drawn, scans: vec![scan], groups, held_out: 0, beam: Learns::default() }
 }

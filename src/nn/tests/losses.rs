@@ -1,12 +1,15 @@
 //! The losses, alone and behind whole networks.
 
+use num_complex::Complex;
+
 use super::assert_gradient;
 use super::fixture::{SIDE, network, of_design, random, samples};
 use crate::nn::architecture::{Design, Field};
 use crate::nn::network::Network;
-use crate::nn::physics::{Likelihood, Physics};
+use crate::nn::physics::{Beam, BeamGradient, Likelihood, Physics};
+use crate::nn::samples::Learns;
 use crate::nn::task::{LabelTask, PhysicsTask};
-use crate::nn::train::Task;
+use crate::nn::train::{Shot, Slopes, Task};
 use crate::nn::workspace::{Patches, Workspace};
 
 const BOTH: [Likelihood; 2] = [Likelihood::Mae, Likelihood::Poisson];
@@ -30,16 +33,33 @@ fn physics_gradient() {
         let mut physics = Physics::new(SIDE, drawn);
         let len = 4 * drawn * drawn;
         let (at, mut gradient) = (patches(len), Patches::zeros(len));
-        physics.loss(&scan.optics, &positions, &measured, &at, &mut gradient);
+        // Some pixels were not measured.
+        let mask: Vec<f64> = (0..SIDE * SIDE).map(|i| f64::from(u8::from(i % 5 != 0))).collect();
+        let mask = Some(&mask[..]);
+        let given = Beam { probe: &scan.optics.probe, mask, scale: 1.2 };
+        let images = (&positions[..], &measured[..]);
+        let mut to_probe = vec![Complex::new(0.0, 0.0); SIDE * SIDE];
+        let mut to = BeamGradient { probe: &mut to_probe, log_scale: 0.0 };
+        physics.loss((&scan.optics, given), images, &at, &mut gradient, Some(&mut to));
+        let log_scale = to.log_scale;
         let mut ignored = Patches::zeros(len);
+        let mut value =
+            |beam: Beam<'_, f64>, at: &_| physics.loss((&scan.optics, beam), images, at, &mut ignored, None);
         let some = || (0..len).step_by(7);
         assert_gradient(&mut at.amplitude.clone(), some(), &gradient.amplitude, 1e-6, |a| {
-            let at = Patches { amplitude: a.to_vec(), ..at.clone() };
-            physics.loss(&scan.optics, &positions, &measured, &at, &mut ignored)
+            value(given, &Patches { amplitude: a.to_vec(), ..at.clone() })
         });
         assert_gradient(&mut at.phase.clone(), some(), &gradient.phase, 1e-6, |p| {
-            let at = Patches { phase: p.to_vec(), ..at.clone() };
-            physics.loss(&scan.optics, &positions, &measured, &at, &mut ignored)
+            value(given, &Patches { phase: p.to_vec(), ..at.clone() })
+        });
+        assert_gradient(&mut [1.2f64.ln()], [0], &[log_scale], 1e-6, |w| {
+            value(Beam { scale: w[0].exp(), ..given }, &at)
+        });
+        let flat = |of: &[Complex<f64>]| of.iter().flat_map(|p| [p.re, p.im]).collect::<Vec<f64>>();
+        let bright = (0..2 * SIDE * SIDE).step_by(9);
+        assert_gradient(&mut flat(&scan.optics.probe), bright, &flat(&to_probe), 1e-6, |p| {
+            let probe: Vec<_> = p.as_chunks::<2>().0.iter().map(|[re, im]| Complex::new(*re, *im)).collect();
+            value(Beam { probe: &probe, ..given }, &at)
         });
     }
 }
@@ -67,7 +87,7 @@ fn truth_explains_the_patterns_in_every_orientation() {
                     amplitude: middle(&low.amplitude, &truth.amplitude),
                     phase: middle(&low.phase, &truth.phase),
                 };
-                labels.loss(0, draw, &input, &half, &mut slope, &mut label);
+                shot(&labels, draw, &input, &half, &mut slope, &mut label);
                 let narrow = |low: &mut [f64], high: &mut [f64], half: &[f64], slope: &[f64]| {
                     for i in 0..half.len() {
                         *(if slope[i] > 0.0 { &mut high[i] } else { &mut low[i] }) = half[i];
@@ -77,16 +97,29 @@ fn truth_explains_the_patterns_in_every_orientation() {
                 narrow(&mut low.phase, &mut truth.phase, &half.phase, &slope.phase);
             }
             task.input(0, draw, &mut input);
-            let loss = task.loss(0, draw, &input, &truth, &mut slope, &mut scratch);
+            let loss = shot(&task, draw, &input, &truth, &mut slope, &mut scratch);
             // Cutting from a canvas of averaged sub-pixel patches blurs; a single image is exact but for
             // the background's weight and the probe's tail at the window's edge.
             let limit = if channels == 1 { 2e-3 } else { 1.5e-2 };
             assert!(loss < limit, "{channels} images, orientation {draw}: {loss}");
             truth.phase.iter_mut().for_each(|p| *p = -*p);
-            let wrong = task.loss(0, draw, &input, &truth, &mut slope, &mut scratch);
+            let wrong = shot(&task, draw, &input, &truth, &mut slope, &mut scratch);
             assert!(wrong > 4.0 * loss, "conjugate object: {wrong} against {loss}");
         }
     }
+}
+
+/// Loss of sample 0, nothing learnt beside the network.
+fn shot<K: Task<f64>>(
+    task: &K,
+    draw: u64,
+    input: &[f64],
+    prediction: &Patches<f64>,
+    slope: &mut Patches<f64>,
+    scratch: &mut K::Scratch,
+) -> f64 {
+    let shot = Shot { sample: 0, draw, input, prediction, physical: &[] };
+    task.loss(shot, Slopes { patches: slope, physical: &mut [] }, scratch)
 }
 
 /// Gradient of the loss of sample 0 with respect to all parameters, checked at every 11th of them.
@@ -100,15 +133,35 @@ fn whole<K: Task<f64>>(network: &Network<f64>, task: &K) {
     let mut turned = Vec::new();
     network.turn(&mut turned);
     let mut gradient = vec![0.0; network.parameters.len()];
-    workspace.forward(network, &x);
-    task.loss(0, 5, &x, &workspace.output, &mut upstream, &mut scratch);
-    workspace.backward(network, &turned, &upstream, &mut gradient);
+    let own = network.graph.parameters;
+    let mut loss = |network: &Network<f64>, workspace: &mut Workspace<f64>, to: &mut [f64]| {
+        workspace.forward(network, &x);
+        let (prediction, physical) = (&workspace.output, &network.parameters[own..]);
+        let shot = Shot { sample: 0, draw: 5, input: &x, prediction, physical };
+        task.loss(shot, Slopes { patches: &mut upstream, physical: &mut to[own..] }, &mut scratch)
+    };
+    loss(network, &mut workspace, &mut gradient);
+    let mut ignored = gradient.clone();
+    let slope = {
+        let mut upstream = workspace.output.clone();
+        let shot = Shot {
+            sample: 0,
+            draw: 5,
+            input: &x,
+            prediction: &workspace.output,
+            physical: &network.parameters[own..],
+        };
+        let slopes = Slopes { patches: &mut upstream, physical: &mut ignored[own..] };
+        task.loss(shot, slopes, &mut task.scratch());
+        upstream
+    };
+    workspace.backward(network, &turned, &slope, &mut gradient);
     let mut moved = network.clone();
-    let some = (0..gradient.len()).step_by(11);
+    // All that is learnt of the beam's scale, some of the rest.
+    let some = (0..gradient.len()).filter(|i| i % 11 == 0 || *i == own);
     assert_gradient(&mut network.parameters.clone(), some, &gradient, 1e-6, |p| {
         moved.parameters.copy_from_slice(p);
-        workspace.forward(&moved, &x);
-        task.loss(0, 5, &x, &workspace.output, &mut upstream, &mut scratch)
+        loss(&moved, &mut workspace, &mut ignored)
     });
 }
 
@@ -120,6 +173,20 @@ fn physics_informed_network_gradient() {
         whole(&network(4, field), &PhysicsTask(samples(4, 4, drawn, likelihood)));
     }
     whole(&network(1, Field::Central), &PhysicsTask(samples(1, 1, SIDE / 2, Likelihood::Mae)));
+}
+
+/// Probe and intensity scale are learnt with the network, the scale through the input, too.
+#[test]
+fn beam_gradient_behind_a_network() {
+    for likelihood in BOTH {
+        let mut samples = samples(4, 4, SIDE / 2, likelihood);
+        samples.beam = Learns { scale: true, probe: true };
+        let mut network = network(4, Field::Central).with_physical(samples.physical(), true);
+        let own = network.graph.parameters;
+        assert_eq!(network.parameters.len() - own, 1 + 2 * SIDE * SIDE);
+        network.parameters[own..].iter_mut().zip(random("beam", 600)).for_each(|(p, r)| *p = 0.2 * r);
+        whole(&network, &PhysicsTask(samples));
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use ort::session::Session;
 use ort::value::{TensorElementType, ValueType};
 
+use crate::nn::onnx::{About, Port};
+
 /// Name of the input.
 pub const INPUT: &str = "diffraction";
 /// Name of the first output.
@@ -54,10 +56,59 @@ pub struct ModelMeta {
     pub architecture: Option<String>,
 }
 
+/// An input or an output, as a session or a file describes it.
+pub(super) struct Described {
+    pub name: String,
+    pub float32: bool,
+    /// Lengths of the axes, −1 for a free one; `None` if not told.
+    pub shape: Option<Vec<i64>>,
+    /// All of that, for messages.
+    pub text: String,
+}
+
 /// Checks a loaded model against the contract; the error says what does not fit.
 pub(super) fn check(session: &Session) -> Result<ModelMeta, String> {
     let metadata = session.metadata().map_err(|e| format!("metadata cannot be read: {e}"))?;
-    let text = |key: &str| metadata.custom(key).ok_or_else(|| format!("has no metadata property `{key}`"));
+    let described = |name: &str, dtype: &ValueType| Described {
+        name: name.to_owned(),
+        float32: matches!(dtype, ValueType::Tensor { ty: TensorElementType::Float32, .. }),
+        shape: match dtype {
+            // The library gives a shape without axes for one that the graph does not state.
+            ValueType::Tensor { shape, .. } if !shape.is_empty() => Some(shape.to_vec()),
+            _ => None,
+        },
+        text: dtype.to_string(),
+    };
+    let inputs: Vec<_> = session.inputs().iter().map(|i| described(i.name(), i.dtype())).collect();
+    let outputs: Vec<_> = session.outputs().iter().map(|o| described(o.name(), o.dtype())).collect();
+    judge(|key| metadata.custom(key), &inputs, &outputs)
+}
+
+/// Checks what a file says of itself against the contract, without running it.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_file(about: &About) -> Result<ModelMeta, String> {
+    let described = |port: &Port| Described {
+        name: port.name.clone(),
+        float32: port.element == "float32",
+        shape: port.shape.as_ref().map(|shape| {
+            shape.iter().map(|axis| axis.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1)).collect()
+        }),
+        text: port.to_string(),
+    };
+    let find = |key: &str| about.metadata.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+    let inputs: Vec<_> = about.inputs.iter().map(described).collect();
+    let outputs: Vec<_> = about.outputs.iter().map(described).collect();
+    judge(find, &inputs, &outputs)
+}
+
+fn judge(
+    custom: impl Fn(&str) -> Option<String>,
+    inputs: &[Described],
+    outputs: &[Described],
+) -> Result<ModelMeta, String> {
+    let text = |key: &str| custom(key).ok_or_else(|| format!("has no metadata property `{key}`"));
     let number = |key: &str| {
         let text = text(key)?;
         text.parse::<usize>()
@@ -70,7 +121,7 @@ pub(super) fn check(session: &Session) -> Result<ModelMeta, String> {
         gridsize: number("phasegraph.gridsize")?,
         channels: number("phasegraph.channels")?,
         normalisation: text("phasegraph.normalisation")?.parse()?,
-        architecture: metadata.custom("phasegraph.architecture"),
+        architecture: custom("phasegraph.architecture"),
     };
     if !matches!(meta.gridsize, 1 | 2) || meta.channels != meta.gridsize * meta.gridsize {
         return Err(format!(
@@ -78,30 +129,28 @@ pub(super) fn check(session: &Session) -> Result<ModelMeta, String> {
             meta.gridsize, meta.channels
         ));
     }
-    match session.inputs() {
-        [one] if one.name() == INPUT => fits("input", INPUT, one.dtype(), &meta)?,
-        inputs => {
-            let names: Vec<&str> = inputs.iter().map(|i| i.name()).collect();
-            return Err(format!("its inputs are {names:?}, expected `{INPUT}` alone"));
-        }
+    let names = |ports: &[Described]| ports.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    match inputs {
+        [one] if one.name == INPUT => fits("input", one, &meta)?,
+        inputs => return Err(format!("its inputs are {:?}, expected `{INPUT}` alone", names(inputs))),
     }
     for name in [AMPLITUDE, PHASE] {
-        let output = session.outputs().iter().find(|o| o.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = session.outputs().iter().map(|o| o.name()).collect();
-            format!("has no output `{name}`; its outputs are {names:?}")
-        })?;
-        fits("output", name, output.dtype(), &meta)?;
+        let output = outputs
+            .iter()
+            .find(|o| o.name == name)
+            .ok_or_else(|| format!("has no output `{name}`; its outputs are {:?}", names(outputs)))?;
+        fits("output", output, &meta)?;
     }
     Ok(meta)
 }
 
 /// Whether a tensor is float32 `[free, C, N, N]`. Inner axes may be free too: shapes are checked on every run.
-fn fits(role: &str, name: &str, dtype: &ValueType, meta: &ModelMeta) -> Result<(), String> {
+fn fits(role: &str, port: &Described, meta: &ModelMeta) -> Result<(), String> {
     let expected = format!("float32 [batch, {}, {}, {}]", meta.channels, meta.n, meta.n);
-    let fit = match dtype {
-        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => match &shape[..] {
-            [batch, inner @ ..] => {
-                let want = [meta.channels, meta.n, meta.n];
+    let want = [meta.channels, meta.n, meta.n];
+    let fit = port.float32
+        && match port.shape.as_deref() {
+            Some([batch, inner @ ..]) => {
                 *batch == -1
                     && inner.len() == want.len()
                     && inner
@@ -110,10 +159,9 @@ fn fits(role: &str, name: &str, dtype: &ValueType, meta: &ModelMeta) -> Result<(
                         .all(|(&have, want)| have == -1 || usize::try_from(have) == Ok(want))
             }
             // An output whose shape the graph does not state is checked when it is there.
-            [] => role == "output",
-        },
-        _ => false,
-    };
-    fit.then_some(())
-        .ok_or_else(|| format!("{role} `{name}` is {dtype}, expected {expected} with a free batch axis"))
+            _ => role == "output",
+        };
+    fit.then_some(()).ok_or_else(|| {
+        format!("{role} `{}` is {}, expected {expected} with a free batch axis", port.name, port.text)
+    })
 }

@@ -8,6 +8,7 @@
 //! (`stream`), as large as memory allows (`foresight`), and what is finished outlives the process
 //! (`checkpoint`).
 
+mod adapted;
 mod arena;
 mod checkpoint;
 mod chunks;
@@ -28,8 +29,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use chunks::{Chunk, Word};
-pub use contract::{ModelMeta, Normalisation};
-pub use foresight::{Appetite, Foresight, Room, foresee, key};
+pub use contract::{ModelMeta, Normalisation, check_file};
+pub use foresight::{Appetite, Foresight, LOADING_BARE, Room, foresee, key};
 pub use library::{OLDEST_MINOR, Provider, Providers, providers};
 pub use normalise::rms_factor;
 pub use session::{Limits, Model};
@@ -38,6 +39,7 @@ use super::{Context, Device, Stage};
 use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::digest::Digest;
 use crate::kind::{Arity, Kind, Output, Slot};
+use crate::nn::onnx::Adapter;
 use crate::os;
 use crate::ptycho::dataset::{Dataset, Patterns};
 use crate::ptycho::groups;
@@ -58,6 +60,10 @@ pub struct Params {
     /// chunk to do again.
     #[serde(default)]
     pub chunk: Chunk,
+    /// How a model that was trained elsewhere is laid out, for one that does not fit the contract of
+    /// `docs/models.md` by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<Adapter>,
 }
 
 /// A scan, its patterns on disk, and what holds for all of it.
@@ -99,8 +105,12 @@ impl Stage for Infer {
         })?;
         // From the beginning, so that a forecast can tell what will be resident.
         os::give_back_freed_memory();
-        let (data, model_path) = (cx.input("data")?, cx.input("model")?);
+        let (data, given) = (cx.input("data")?, cx.input("model")?);
         let scan = Scan::open(data, &job.staging)?;
+        let write = |a: &Adapter| adapted::write(a, given, scan.patterns.side(), &job.staging);
+        let own = params.adapter.as_ref().map(write);
+        let own = own.transpose()?;
+        let model_path = own.as_deref().unwrap_or(given);
         let images = scan.about.len();
         let digests = Digests::of(data, model_path)?;
         let key = key(&digests.model, runtime, job.device, job.threads);
@@ -157,7 +167,11 @@ impl Stage for Infer {
         }
         let place =
             |centres: &[f64]| members.iter().map(|&image| centres[image as usize]).collect::<Vec<f64>>();
-        output.finish(&place(&scan.about.x), &place(&scan.about.y))
+        output.finish(&place(&scan.about.x), &place(&scan.about.y))?;
+        if let Some(own) = &own {
+            crate::io::disk::remove_file(own)?;
+        }
+        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use super::params::{Architecture, Params};
 use crate::diag::{StageError, StageResult};
 use crate::nn::graph::Graph;
 use crate::nn::physics::{Likelihood, Optics};
+use crate::nn::samples::{Group, Labels, Samples, Scan};
 use crate::nn::symmetry::Symmetry;
-use crate::nn::task::{Group, Labels, Samples, Scan};
 use crate::ptycho::dataset::Dataset;
 use crate::ptycho::groups::around_every_image;
 use crate::ptycho::rng::keyed;
@@ -45,10 +45,12 @@ pub struct Part {
     pub origin: String,
     /// Images it holds.
     pub images: usize,
-    /// Images that are in a group that is used.
+    /// Images that are in a group that is learnt from.
     pub images_used: usize,
-    /// Groups that are used.
+    /// Groups that are learnt from.
     pub groups: usize,
+    /// Images that are held out.
+    pub images_held_out: usize,
     /// Used groups with an image that shares no pixel with the seed image's patch.
     pub groups_without_overlap: usize,
     /// Orientations in which images are shown, 1 to 8.
@@ -61,7 +63,8 @@ pub struct Part {
 pub fn prepare(cx: &Context<'_>, params: &Params) -> StageResult<Prepared> {
     let likelihood = params.likelihood()?;
     let inputs = cx.inputs("data");
-    let (mut scans, mut groups, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    let learns = params.learns()?;
+    let (mut scans, mut groups, mut held, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut squares = 0.0;
     let mut graph: Option<Graph> = None;
     for input in inputs {
@@ -81,17 +84,25 @@ pub fn prepare(cx: &Context<'_>, params: &Params) -> StageResult<Prepared> {
         }
         let members = around_every_image(&data.x, &data.y, params.channels())
             .map_err(|e| StageError { message: format!("{}: {}", input.origin, e.message), ..e })?;
-        groups.extend(
-            members
-                .outer_iter()
-                .map(|row| Group { scan: scans.len(), images: row.iter().map(|i| *i as usize).collect() }),
-        );
+        // The last images of the scan: a region of a raster, so that few groups are lost between both.
+        let kept = data.len() - (params.validation * data.len() as f64).round() as usize;
+        for row in members.outer_iter() {
+            let images: Vec<usize> = row.iter().map(|i| *i as usize).collect();
+            let out = images.iter().filter(|i| **i >= kept).count();
+            let group = Group { scan: scans.len(), images };
+            match out {
+                0 => groups.push(group),
+                _ if group.images[0] >= kept => held.push(group),
+                _ => {}
+            }
+        }
         let (scan, level) = scan_of(&data, input, params, likelihood, graph.drawn())?;
         squares += level * level;
         parts.push(Part {
             origin: input.origin.clone(),
             images: data.len(),
             images_used: 0,
+            images_held_out: data.len() - kept,
             groups: 0,
             groups_without_overlap: 0,
             orientations: scan.symmetries.len(),
@@ -108,9 +119,17 @@ pub fn prepare(cx: &Context<'_>, params: &Params) -> StageResult<Prepared> {
         groups.truncate(limit);
         groups.sort_by(|a, b| (a.scan, &a.images).cmp(&(b.scan, &b.images)));
     }
+    if groups.is_empty() {
+        return Err(StageError::input(
+            "every group holds an image that is held out; there is nothing to learn from",
+        )
+        .hint("lower `validation`"));
+    }
     count(&groups, &scans, side, &mut parts)?;
-    let level = (squares / scans.len() as f64).sqrt();
-    let samples = Samples { side, drawn: graph.drawn(), scans, groups };
+    let held_out = held.len();
+    groups.extend(held);
+    let level: f64 = (squares / scans.len() as f64).sqrt();
+    let samples = Samples { side, drawn: graph.drawn(), scans, groups, held_out, beam: learns };
     Ok(Prepared { graph, samples, level, parts })
 }
 
@@ -153,6 +172,7 @@ fn scan_of(
     let scale = (normalisation / n as f64) as f32;
     let optics = Optics {
         probe: probe.iter().map(|p| p * scale).collect(),
+        mask: data.mask.as_ref().map(|mask| mask.iter().map(|m| f32::from(*m)).collect()),
         background: level as f32,
         likelihood,
         floor: (DARK_COUNTS * (normalisation / data.scale()).powi(2)) as f32,

@@ -10,7 +10,7 @@ use crate::diag::{StageError, StageResult};
 use crate::io::digest::Digest;
 use crate::nn::network::Network;
 use crate::nn::onnx;
-use crate::nn::task::Samples;
+use crate::nn::samples::Samples;
 use crate::nn::workspace::{Patches, Workspace};
 use crate::stages::Device;
 use crate::stages::infer::Model;
@@ -44,6 +44,7 @@ pub fn encode(network: &Network<f32>, params: &Params, training: Digest) -> Vec<
         ("phasegraph.normalisation", "rms".to_owned()),
         ("phasegraph.architecture", architecture),
         ("phasegraph.drawn_px", network.graph.drawn().to_string()),
+        ("phasegraph.scale", network.input_factor().to_string()),
         ("phasegraph.training_digest", training.to_string()),
     ];
     onnx::encode(network, &metadata)

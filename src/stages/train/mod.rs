@@ -5,17 +5,20 @@
 //! that agrees with the trainer's own output, the stage fails. What it writes depends on inputs,
 //! parameters and seed alone: not on threads, not on the clock.
 
+mod budget;
 mod data;
+mod examples;
 mod export;
+mod learn;
 mod params;
 mod state;
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use serde::Serialize;
 
-pub use params::{Architecture, Engine, Params};
+pub use budget::{Foreseen, foresee};
+pub use params::{Architecture, Engine, Learnt, Params};
 
 use super::checkpoint::Checkpoint;
 use super::{Context, Stage};
@@ -24,9 +27,12 @@ use crate::io::digest::{Digest, Hasher};
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::nn::graph::Graph;
 use crate::nn::network::Network;
-use crate::nn::task::{LabelTask, PhysicsTask, Samples};
-use crate::nn::train::{Diverged, Epoch, Settings, Task, go_on};
+use crate::nn::samples::Samples;
+use crate::nn::task::{LabelTask, PhysicsTask};
+use crate::nn::train::Epoch;
+use crate::os;
 use data::{Part, Prepared};
+use learn::{learn, table};
 
 /// The `train` stage.
 pub struct Train;
@@ -49,8 +55,18 @@ struct Manifest<'a> {
     network_parameters: usize,
     datasets: &'a [Part],
     groups: usize,
-    epochs: u32,
+    groups_held_out: usize,
+    /// Epochs trained: fewer than asked for if training ended early.
+    epochs: usize,
+    /// Epoch whose weights the model has.
+    epoch: u32,
     final_loss: f64,
+    /// Loss on what was held out, of that epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_loss: Option<f64>,
+    /// Factor on predicted amplitudes, where it was learnt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    intensity_scale: Option<f32>,
     /// BLAKE3 of `model.onnx`.
     model_digest: Digest,
     /// See `export::Agreement`.
@@ -61,12 +77,17 @@ impl Stage for Train {
     fn kind(&self) -> Kind {
         Kind {
             name: "train",
-            version: 1,
+            version: 2,
             summary: "train a network on datasets and export it as ONNX",
             inputs: &[Slot { name: "data", arity: Arity::Many, doc: "datasets (NPZ) of one pattern size" }],
             outputs: &[
                 Output { name: "model", file: "model.onnx", doc: "trained network" },
                 Output { name: "history", file: "history.csv", doc: "loss and learning rate of every epoch" },
+                Output {
+                    name: "examples",
+                    file: "examples.npz",
+                    doc: "patches that the network draws of some groups, with their patterns; the probes, if learnt",
+                },
                 Output {
                     name: "manifest",
                     file: "train.json",
@@ -74,7 +95,7 @@ impl Stage for Train {
                 },
             ],
             params: || schemars::schema_for!(Params),
-            tuning: &[],
+            tuning: &["micro_batch", "force"],
             seeded: true,
             needs_runtime: true,
             resumes: true,
@@ -89,37 +110,37 @@ impl Stage for Train {
         let runtime = job.runtime.as_deref().ok_or_else(|| {
             StageError::new(FailureClass::Runtime, "the task was given no ONNX Runtime library")
         })?;
+        // From the beginning, so that a forecast can tell what will be resident.
+        os::give_back_freed_memory();
         let start = Instant::now();
         let Prepared { graph, samples, level, parts } = data::prepare(cx, &params)?;
         report(cx, &samples, &parts);
         cx.measure("preparation_s", start.elapsed().as_secs_f64());
 
-        let mut network = Network::new(graph, job.seed, level, CEILING * level);
+        let physical = samples.physical();
+        let mut network =
+            Network::new(graph, job.seed, level, CEILING * level).with_physical(physical, samples.beam.scale);
         cx.measure("network_parameters", network.parameters.len());
-        let settings = Settings {
-            epochs: params.epochs,
-            batch: params.batch,
-            learning_rate: params.learning_rate,
-            schedule: params.schedule,
-            clip: params.gradient_clip.unwrap_or(f64::INFINITY),
-            seed: job.seed,
-            threads: job.threads,
-        };
+        let settings = budget::settings(&params, job.seed, job.threads);
+        let learnt_from = samples.groups.len() - samples.held_out;
+        budget::refuse_full_size(&params, &network, &settings, learnt_from)?;
+        let settings = budget::settle(cx, &network.graph, physical, settings)?;
         let training = training_digest(cx, &params)?;
         let mut checkpoint = Checkpoint::new(cx, training.to_string());
         let (samples, history) = match params.architecture {
             Architecture::Pinn => {
                 let task = PhysicsTask(samples);
-                let history = learn(cx, &mut network, &task, &settings, &mut checkpoint)?;
+                let history = learn(cx, &mut network, &task, &settings, &params, &mut checkpoint)?;
                 (task.0, history)
             }
             Architecture::Baseline => {
                 let task = LabelTask(samples);
-                let history = learn(cx, &mut network, &task, &settings, &mut checkpoint)?;
+                let history = learn(cx, &mut network, &task, &settings, &params, &mut checkpoint)?;
                 (task.0, history)
             }
         };
         std::fs::write(cx.output("history")?, table(&history))?;
+        examples::write(&cx.output("examples")?, &network, &samples)?;
 
         let model = export::encode(&network, &params, training);
         let path = cx.output("model")?;
@@ -128,6 +149,8 @@ impl Stage for Train {
         cx.measure("export_amplitude_difference", export.amplitude);
         cx.measure("export_phase_difference", export.phase);
 
+        let kept = kept_epoch(&params, &history)?;
+        let own = network.graph.parameters;
         let manifest = Manifest {
             parameters: &params,
             seed: job.seed,
@@ -137,9 +160,13 @@ impl Stage for Train {
             network: network.graph.name(),
             network_parameters: network.parameters.len(),
             datasets: &parts,
-            groups: samples.groups.len(),
-            epochs: params.epochs,
-            final_loss: history.last().map_or(f64::NAN, |epoch| epoch.loss),
+            groups: learnt_from,
+            groups_held_out: samples.held_out,
+            epochs: history.len(),
+            epoch: kept.number,
+            final_loss: kept.loss,
+            validation_loss: kept.validation,
+            intensity_scale: samples.beam.scale.then(|| samples.scale(&network.parameters[own..])),
             model_digest: Digest::of(&model),
             export,
         };
@@ -150,45 +177,18 @@ impl Stage for Train {
     }
 }
 
-/// Trains and reports every epoch; goes on where an earlier attempt was ended.
-fn learn<K: Task<f32>>(
-    cx: &mut Context<'_>,
-    network: &mut Network<f32>,
-    task: &K,
-    settings: &Settings,
-    checkpoint: &mut Checkpoint,
-) -> StageResult<Vec<Epoch>> {
-    let (start, total) = (Instant::now(), u64::from(settings.epochs));
-    let progress = state::restore(checkpoint, network);
-    let before = progress.history.len() as u64;
-    if before > 0 {
-        cx.log(format!("{before} of {total} epochs are there already"));
-    }
-    cx.progress(before, total, "epochs", None);
-    let history = go_on(network, task, settings, progress, |network, progress| {
-        let Some(epoch) = progress.history.last() else { return Ok(()) };
-        let note = format!("loss {:.5}", epoch.loss);
-        cx.progress(u64::from(epoch.number), total, "epochs", Some(note));
-        checkpoint.after_epoch(cx, epoch.number, |npz| state::save(npz, network, progress))
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    cx.measure("training_s", seconds);
-    cx.measure("groups_per_s", (total - before) as f64 * task.samples() as f64 / seconds);
-    cx.measure("final_loss", history.last().map_or(f64::NAN, |epoch| epoch.loss));
-    Ok(history)
-}
-
-impl From<Diverged> for StageError {
-    fn from(diverged: Diverged) -> Self {
-        Self::check(diverged.to_string()).hint(
-            "lower `learning_rate`, or set `gradient_clip`; if it happens in the first step, look at the data",
-        )
-    }
+/// The epoch whose weights the network has in the end.
+fn kept_epoch<'a>(params: &Params, history: &'a [Epoch]) -> StageResult<&'a Epoch> {
+    let best =
+        || history.iter().reduce(|best, epoch| if epoch.watched() <= best.watched() { epoch } else { best });
+    let kept = if params.early_stopping.is_some() { best() } else { history.last() };
+    kept.ok_or_else(|| StageError::new(FailureClass::Other, "not one epoch was trained"))
 }
 
 /// Tells what share of the data is used.
 fn report(cx: &mut Context<'_>, samples: &Samples<f32>, parts: &[Part]) {
-    cx.measure("groups", samples.groups.len());
+    cx.measure("groups", samples.groups.len() - samples.held_out);
+    cx.measure("groups_held_out", samples.held_out);
     cx.measure("images", parts.iter().map(|p| p.images).sum::<usize>());
     cx.measure("images_used", parts.iter().map(|p| p.images_used).sum::<usize>());
     for part in parts {
@@ -203,16 +203,6 @@ fn report(cx: &mut Context<'_>, samples: &Samples<f32>, parts: &[Part]) {
             ));
         }
     }
-}
-
-/// `history.csv`. No times: they would differ from run to run.
-fn table(history: &[Epoch]) -> String {
-    let mut text = "epoch,loss,learning_rate,gradient_norm\n".to_owned();
-    for Epoch { number, loss, learning_rate, gradient_norm } in history {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{number},{loss},{learning_rate},{gradient_norm}");
-    }
-    text
 }
 
 /// Digest of all that the training followed from: parameters, seed, content of the datasets in order.

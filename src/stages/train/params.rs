@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::diag::{StageError, StageResult};
-use crate::nn::adam::Schedule;
+use crate::nn::adam::{Plateau, Schedule};
 use crate::nn::architecture::{self, Design, Field};
 use crate::nn::physics::Likelihood;
+use crate::nn::samples::Learns;
 
 /// Parameters of `train`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -54,10 +55,28 @@ pub struct Params {
     /// Course of the learning rate.
     #[serde(default)]
     pub schedule: Schedule,
+    /// How `schedule: plateau` lowers the learning rate; by ×0.5 after 2 epochs without a smaller loss, down to a
+    /// tenth, if absent.
+    #[serde(default)]
+    pub plateau: Option<Plateau>,
+    /// Share of every dataset's images, the last ones in the order of the scan, that are held out: no group that
+    /// holds one is learnt from, and the loss on groups around them is told after every epoch. 0, if absent: all
+    /// groups are learnt from.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 0.5))]
+    pub validation: f64,
+    /// End after so many epochs without a smaller loss (of what is held out, if anything is), with the weights of
+    /// the best epoch; never, if absent.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub early_stopping: Option<u32>,
     /// How `pinn` compares patterns: `poisson`, the likelihood of the counts, or `mae`, the mean absolute
     /// difference of amplitudes. `baseline` always takes the mean absolute error of amplitude and phase.
     #[serde(default)]
     pub loss: Option<Likelihood>,
+    /// What `pinn` learns of the beam beside the network. Nothing, if absent: the probe is that of the dataset.
+    #[serde(default)]
+    pub learn: Vec<Learnt>,
     /// Gradients longer than this are shortened to it; never, if absent.
     #[serde(default)]
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -70,6 +89,24 @@ pub struct Params {
     /// the same then.
     #[serde(default = "augment")]
     pub augment: bool,
+    /// Groups whose gradients are in memory at a time; the whole batch, if absent, or what fits. Gradients are
+    /// added in the order of the batch, so the result stays the same.
+    #[serde(default, skip_serializing)]
+    #[schemars(range(min = 1))]
+    pub micro_batch: Option<usize>,
+    /// Train networks of full size on the processor all the same, which takes days.
+    #[serde(default, skip_serializing)]
+    pub force: bool,
+}
+
+/// A part of the beam.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Learnt {
+    /// The probe of each dataset, beginning with the dataset's.
+    Probe,
+    /// A factor on all predicted amplitudes, by whose inverse the network's input is multiplied.
+    IntensityScale,
 }
 
 /// What the network learns from.
@@ -184,6 +221,20 @@ impl Params {
             Network::Ptychonn => Design::Ptychonn { width: self.width.unwrap_or(64), depth },
         };
         Ok(architecture::Architecture { side, channels, design })
+    }
+
+    /// What is learnt of the beam.
+    ///
+    /// # Errors
+    /// `Input` if it is trained on labels, which know of no beam.
+    pub fn learns(&self) -> StageResult<Learns> {
+        let has = |part| self.learn.contains(&part);
+        let learns = Learns { scale: has(Learnt::IntensityScale), probe: has(Learnt::Probe) };
+        if self.architecture == Architecture::Baseline && learns != Learns::default() {
+            return Err(StageError::input("`learn` asks for a beam, but `baseline` is trained on labels")
+                .hint("remove `learn`, or take `architecture: pinn`"));
+        }
+        Ok(learns)
     }
 
     /// How `pinn` compares patterns.

@@ -115,3 +115,21 @@ names = ("x", "amplitude", "phase")
 model("wrong_input", affine(names), affine_constants(1), names=names)
 names = ("diffraction", "amplitude", "angle")
 model("wrong_output", affine(names), affine_constants(1), names=names)
+
+# Trained elsewhere, as TensorFlow lays it out: intensities [batch, row, column, 1] in, [batch, row, column, 2] out,
+# amplitude first, phase in units of π. A tensor inside has the name of one of the contract's.
+shape = ["n", N, N]
+graph = helper.make_graph(
+    [
+        helper.make_node("Mul", ["img", "half"], ["amplitude"]),
+        helper.make_node("Mul", ["img", "eighth"], ["angle"]),
+        helper.make_node("Concat", ["amplitude", "angle"], ["both"], axis=3),
+    ],
+    "foreign",
+    [helper.make_tensor_value_info("img", TensorProto.FLOAT, [*shape, 1])],
+    [helper.make_tensor_value_info("both", TensorProto.FLOAT, [*shape, 2])],
+    [constant("half", 0.5), constant("eighth", 0.125)],
+)
+foreign = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+onnx.checker.check_model(foreign)
+onnx.save(foreign, HERE / "foreign.onnx")
