@@ -178,7 +178,8 @@ fn training_goes_on_from_an_epoch() {
 #[test]
 fn a_reconstruction_goes_on_from_an_epoch() {
     for subpixel in ["bilinear", "probe_shift"] {
-        let bench = Bench::new("reconstruct", 30, None, &["image.npz", "probe.npy", "history.csv"]);
+        let bench =
+            Bench::new("reconstruct", 30, None, &["image.npz", "probe.npy", "positions.csv", "history.csv"]);
         let params = json!({"epochs": 6, "subpixel": subpixel, "batch": 3});
         bench.goes_on([params.clone(), params.clone(), params], [2, 4]);
     }
