@@ -86,6 +86,7 @@ impl Bench {
             staging: self.staging(staging),
             threads: 2,
             device: Device::Cpu,
+            gpus: vec![],
             memory: None,
             timeout_s: None,
             gpu_memory: None,

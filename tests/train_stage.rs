@@ -103,6 +103,7 @@ fn run(datasets: &[Dataset], params: Value, threads: usize) -> Run {
         staging,
         threads,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

@@ -26,7 +26,7 @@ from correctness import measure_correctness
 from graph import SHAPES
 from hashing import measure_hashing
 from report import Findings
-from speed import Settings, measure_shape
+from speed import Settings, measure_shape, prepare
 from tools import Tool, available, catalogue, environment, install
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +73,11 @@ def arguments() -> argparse.Namespace:
     )
     add("--mebibytes", type=int, help="size of each of the four hashed files (default: 512; quick: 128)")
     add("--slow", action="store_true", help="run DVC from nothing at m1000, too: a quarter of an hour")
+    add(
+        "--prepare",
+        action="store_true",
+        help="only bring the larger shapes up to date, on a busy machine if need be: the next run measures them",
+    )
     add("--quick", action="store_true", help="small shapes, quick tools, few rounds")
     add("--write", type=Path, metavar="DOCUMENT", help="replace the tables between the marks of a document")
     add("--label", default="", help="a line above the tables, for example which build was measured")
@@ -94,6 +99,10 @@ def run(args: argparse.Namespace) -> str:
         tools = [replace(tool, largest_cold=tool.largest) for tool in tools]
     work = args.cache / "work"
     settings = Settings(work, env, args.repeat, args.patience, args.timeout)
+    if args.prepare:
+        for shape in args.shapes:
+            prepare(shape, tools, settings)
+        return ""
     findings = Findings()
     load = os.getloadavg()[0]
     text = ""
@@ -148,6 +157,8 @@ def main() -> None:
     # Being told to end is like Ctrl-C: the tool that is being measured must end as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     text = run(args)
+    if args.prepare:
+        return
     print(text)
     print(f"single runs: {args.cache / 'results.json'}", file=sys.stderr)
     if args.write:

@@ -30,6 +30,12 @@ class Workplace:
         self.tool, self.folder, self.env, self.timeout = tool, folder, env, timeout
         self.log = folder.with_name(folder.name + ".log")
         self.resets = 0
+        #: Says that everything is up to date already, for one run of the comparison.
+        self.ready = folder.with_name(folder.name + ".ready")
+        self.prepared = self.ready.exists()
+        self.ready.unlink(missing_ok=True)
+        if self.prepared:
+            return
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "src").mkdir(parents=True)
         (folder / "out").mkdir()
@@ -63,6 +69,8 @@ class Project(Workplace):
         super().__init__(tool, folder, env, timeout)
         self.graph = graph
         self.versions = dict.fromkeys(graph.sources, 1)
+        if self.prepared:
+            return
         generate.write(tool.name, graph, folder)
         for path in graph.sources:
             age(folder / path)

@@ -67,6 +67,7 @@ impl Files {
             staging: self.folder.path().join("out"),
             threads: 1,
             device: Device::Cpu,
+            gpus: vec![],
             memory: None,
             timeout_s: None,
             gpu_memory: None,
