@@ -52,7 +52,7 @@ impl Running {
     /// What it has.
     pub(super) fn had(&self, peak: Option<u64>) -> Had {
         let (chunk, unit) = self.chunk.clone().unzip();
-        Had { chunk, unit, memory: self.memory, peak }
+        Had { chunk, unit, memory: self.memory, peak, device: Some(self.device.to_string()) }
     }
 }
 
@@ -71,8 +71,8 @@ enum Leased {
 }
 
 /// Asks for what a task wants of a GPU.
-fn lease(task: &Task, leases: Option<&Leases>) -> Leased {
-    if task.resources.device == DeviceKind::Cpu {
+fn lease(task: &Task, device: DeviceKind, leases: Option<&Leases>) -> Leased {
+    if device == DeviceKind::Cpu {
         return Leased::Nothing;
     }
     let refused = |message: String| Leased::Refused(StageError::new(FailureClass::Runtime, message));
@@ -122,7 +122,8 @@ impl Dispatcher<'_, '_> {
                 if !slots.fits(task.resources.cores, rescues.memory(index, task)) {
                     return Fit::NotNow;
                 }
-                leased = lease(task, leases);
+                let device = rescues.measure(index, task).device.unwrap_or(task.resources.device);
+                leased = lease(task, device, leases);
                 if let Leased::Busy(by) = &leased {
                     busy.get_or_insert_with(|| (index, by.clone()));
                     return Fit::Elsewhere;
