@@ -10,6 +10,7 @@ use ndarray::{Array2, Array3};
 use num_complex::Complex32;
 use phasegraph::diag::{FailureClass, StageResult};
 use phasegraph::ptycho::dataset::Dataset;
+use phasegraph::ptycho::patches::Patches;
 use phasegraph::stages::{self, Context, Device, Job, JobInput, Report};
 use serde_json::{Value, json};
 
@@ -183,6 +184,77 @@ fn a_reconstruction_goes_on_from_an_epoch() {
             Bench::new("reconstruct", 30, None, &["image.npz", "probe.npy", "positions.csv", "history.csv"]);
         let params = json!({"epochs": 6, "subpixel": subpixel, "batch": 3});
         bench.goes_on([params.clone(), params.clone(), params], [2, 4]);
+    }
+}
+
+/// Patches of a scan, every one different.
+fn patches(count: usize, side: usize, path: &Path) {
+    let place = |i: usize, f: fn(f64) -> f64| 40.3 + 0.1 * (i as f64).sqrt() * f(i as f64 * 2.4);
+    let value =
+        |(i, r, c): (usize, usize, usize)| Complex32::new(((i + r) % 17) as f32, ((i * c) % 13) as f32);
+    let patches = Patches {
+        patches: Array3::from_shape_fn((count, side, side), value),
+        x: (0..count).map(|i| place(i, f64::cos)).collect(),
+        y: (0..count).map(|i| place(i, f64::sin)).collect(),
+    };
+    patches.write(path).unwrap();
+}
+
+fn stitching(count: usize) -> Bench {
+    let mut bench = Bench::new("stitch", 30, None, &["image.npz"]);
+    let path = bench.folder.path().join("patches.npz");
+    patches(count, N, &path);
+    let input = JobInput { path, origin: "test".into(), point: BTreeMap::new() };
+    bench.inputs.insert("patches".to_owned(), vec![input]);
+    bench
+}
+
+#[test]
+fn stitching_goes_on_from_a_patch() {
+    let params = json!({"between_pixels": "fourier"});
+    stitching(2000).goes_on([params.clone(), params.clone(), params.clone()], [512, 1024]);
+    // Of other patches, or weighed otherwise, nothing is taken over.
+    let bench = stitching(2000);
+    assert!(bench.run("ended", params.clone(), Some(512)).0.is_err());
+    let (result, from) = bench.run("ended", json!({}), None);
+    result.unwrap();
+    assert_eq!(from, 0);
+    assert!(bench.run("other", params.clone(), Some(512)).0.is_err());
+    patches(1999, N, &bench.folder.path().join("patches.npz"));
+    assert_eq!(bench.run("other", params, None).1, 0);
+}
+
+/// Workers ended by kill -9 as soon as they have left a checkpoint: the work goes on from there, to the same bytes.
+#[test]
+fn what_is_killed_goes_on_from_its_checkpoint() {
+    let train = json!({
+        "architecture": "pinn", "gridsize": 1, "width": 4, "depth": 1, "epochs": 40, "max_groups": 30
+    });
+    let stages = [
+        (stitching(20_000), json!({"between_pixels": "fourier"})),
+        (Bench::new("train", 30, None, &["model.onnx", "history.csv", "manifest.json"]), train),
+        (
+            Bench::new("reconstruct", 60, None, &["image.npz", "probe.npy", "history.csv"]),
+            json!({"epochs": 400, "algorithm": "lsqml"}),
+        ),
+    ];
+    for (bench, params) in stages {
+        bench.run("undisturbed", params.clone(), None).0.unwrap();
+        let checkpoint = bench.staging("ended").join("checkpoint.npz");
+        let (mut worker, _stdin, lines) = worker::start(bench.job("ended", params.clone()));
+        for line in lines {
+            let ended = line.unwrap().contains(r#""type":"finished""#);
+            assert!(!ended, "{} ended before it could be killed", bench.kind);
+            if checkpoint.exists() {
+                break;
+            }
+        }
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        let (result, from) = bench.run("ended", params, None);
+        result.unwrap();
+        assert!(from > 0, "{} began anew", bench.kind);
+        bench.same("undisturbed", "ended");
     }
 }
 

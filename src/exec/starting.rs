@@ -53,7 +53,7 @@ impl Running {
     /// What it has.
     pub(super) fn had(&self, peak: Option<u64>) -> Had {
         let (chunk, unit) = self.chunk.clone().unzip();
-        Had { chunk, unit, memory: self.memory, peak }
+        Had { chunk, unit, memory: self.memory, peak, device: Some(self.device.to_string()) }
     }
 }
 
@@ -92,7 +92,8 @@ impl Dispatcher<'_, '_> {
                 if !slots.fits(task.resources.cores, rescues.memory(index, task)) {
                     return Fit::NotNow;
                 }
-                leased = lease(task, leases, waiting);
+                let device = rescues.measure(index, task).device.unwrap_or(task.resources.device);
+                leased = lease(task, device, leases, waiting);
                 if let Leased::Busy(by) = &leased {
                     busy.get_or_insert_with(|| (index, by.clone()));
                     return Fit::Elsewhere;

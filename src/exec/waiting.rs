@@ -41,9 +41,14 @@ pub(super) enum Leased {
     Refused(StageError),
 }
 
-/// Asks for the GPUs that a task wants.
-pub(super) fn lease(task: &Task, leases: Option<&Leases>, waiting: Option<&Waiting>) -> Leased {
-    if task.resources.device == DeviceKind::Cpu {
+/// Asks for the GPUs that a task wants, if `device`, where it is to compute, is one.
+pub(super) fn lease(
+    task: &Task,
+    device: DeviceKind,
+    leases: Option<&Leases>,
+    waiting: Option<&Waiting>,
+) -> Leased {
+    if device == DeviceKind::Cpu {
         return Leased::Nothing;
     }
     let refused = |message: String| Leased::Refused(StageError::new(FailureClass::Runtime, message));

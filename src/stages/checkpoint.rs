@@ -1,4 +1,5 @@
-//! The state of a stage that works in epochs, saved now and then, so that a later attempt goes on from there.
+//! The state of a stage that works step by step (epochs, patches), saved now and then, so that a later attempt goes
+//! on from there.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,8 +9,11 @@ use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::Arrays;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 
-/// Least time between two savings: no epoch is worth more than a few seconds, no saving costs more than one.
-const EVERY: Duration = Duration::from_secs(10);
+/// Least time between two savings: less work is not worth one.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A saving may cost this part of the time: a large state is saved less often.
+const SHARE: u32 = 20;
 
 /// Name of the file in the staging folder.
 const FILE: &str = "checkpoint.npz";
@@ -22,12 +26,14 @@ pub(super) struct Checkpoint {
     path: PathBuf,
     origin: String,
     saved: Instant,
+    /// Time until the next saving.
+    wait: Duration,
 }
 
 impl Checkpoint {
     /// That of this job. `origin` tells all that the state depends on; another's is not used.
     pub fn new(cx: &Context<'_>, origin: String) -> Self {
-        Self { path: cx.job().staging.join(FILE), origin, saved: Instant::now() }
+        Self { path: cx.job().staging.join(FILE), origin, saved: Instant::now(), wait: EVERY }
     }
 
     /// What an earlier attempt left, if it did and it is whole and of the same origin. A file that cannot be
@@ -45,19 +51,31 @@ impl Checkpoint {
         epoch: u32,
         write: impl FnOnce(&mut NpzWriter) -> Result<(), NpzError>,
     ) -> StageResult {
+        self.after(cx, || format!("epoch {epoch}"), write)
+    }
+
+    /// The same after any step; `step` names it.
+    pub fn after(
+        &mut self,
+        cx: &Context<'_>,
+        step: impl FnOnce() -> String,
+        write: impl FnOnce(&mut NpzWriter) -> Result<(), NpzError>,
+    ) -> StageResult {
         let ends = cx.is_stopping();
-        if ends || self.saved.elapsed() >= EVERY {
+        let begin = Instant::now();
+        if ends || begin.duration_since(self.saved) >= self.wait {
             let mut npz = NpzWriter::create(&self.path)?;
             npz.text(ORIGIN, &self.origin)?;
             write(&mut npz)?;
             npz.finish()?;
             self.saved = Instant::now();
+            self.wait = EVERY.max(SHARE * self.saved.duration_since(begin));
         }
         match ends {
             false => Ok(()),
             true => Err(StageError::new(
                 FailureClass::Signal,
-                format!("asked to end after epoch {epoch}, whose state is kept"),
+                format!("asked to end after {}, whose state is kept", step()),
             )),
         }
     }

@@ -149,6 +149,10 @@ pub(super) fn shared() -> Map<String, Value> {
                         "default": 1,
                         "description": "It is not halved below this.",
                     },
+                    "device": {
+                        "const": "cpu",
+                        "description": "A task that computes on a GPU moves there when nothing else is left.",
+                    },
                     "memory": {
                         "type": "object",
                         "additionalProperties": false,

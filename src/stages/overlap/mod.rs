@@ -13,7 +13,7 @@ use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::io::atomic;
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::ptycho::dataset::Dataset;
+use crate::ptycho::dataset::{Dataset, DatasetWriter};
 use crate::ptycho::groups::{Neighbours, coverage};
 use crate::ptycho::overlap;
 use crate::ptycho::rng::keyed;
@@ -104,7 +104,8 @@ impl Stage for Overlap {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
-        let mut data = Dataset::read(cx.input("data")?)?;
+        let path = cx.input("data")?;
+        let (mut data, patterns) = Dataset::open(path, &cx.job().staging.join("patterns.f32"))?;
         let total = data.len();
         let side = data.side();
         let seed = cx.job().seed;
@@ -115,8 +116,8 @@ impl Stage for Overlap {
         let images = u32::try_from(total)
             .map_err(|_| StageError::input(format!("{total} images, expected at most {}", u32::MAX)))?;
         let kept = overlap::subsample(images, params.s_img, seed_subsample);
+        let kept: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
         if kept.len() < total {
-            let kept: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
             data = data.select(&kept);
         }
         let scan = Neighbours::new(&data.x, &data.y)?;
@@ -135,7 +136,14 @@ impl Stage for Overlap {
                 "n_images_kept": data.len(),
             }),
         );
-        data.write(&cx.output("data")?)?;
+        let mut writer = DatasetWriter::create(&cx.output("data")?, kept.len(), side)?;
+        let mut image = 0;
+        // Patterns pass through one by one; those that are kept are in the order of the file.
+        patterns.pass(path, |values| {
+            image += 1;
+            kept.binary_search(&(image - 1)).map_or(Ok(()), |_| writer.append(values))
+        })?;
+        writer.finish(&data)?;
         write_json(&cx.output("metrics")?, &metrics)?;
         // The view as it was asked for, as it was kept (whole images), and the overlap that came of it.
         cx.measure("view_nominal_share", params.s_img);
