@@ -4,6 +4,7 @@ mod metrics;
 
 use std::path::Path;
 
+use ndarray::Array2;
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::diag::{StageError, StageResult};
 use crate::io::atomic;
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::dataset::{Dataset, DatasetWriter};
-use crate::ptycho::groups::{Neighbours, coverage};
+use crate::ptycho::groups::{self, Neighbours, Pool, coverage};
 use crate::ptycho::overlap;
 use crate::ptycho::rng::keyed;
 
@@ -37,6 +38,16 @@ pub struct Params {
     #[serde(default = "n_groups")]
     #[schemars(range(min = 1, max = 10_000_000))]
     n_groups: u32,
+    /// Choose the members of a group at random among so many nearest neighbours of its seed image, K, instead of the
+    /// nearest ones: no combination twice, every image a seed before any is one again, so that `n_groups` may be
+    /// larger than the number of images.
+    #[serde(default)]
+    #[schemars(inner(range(min = 1, max = 10_000)))]
+    group_pool: Option<u32>,
+    /// Whether the seed image belongs to its own group; only with `group_pool`. (The reference leaves it out when it
+    /// trains.)
+    #[serde(default = "yes")]
+    seed_in_group: bool,
     /// Nearest neighbours K that enter metrics 1 and 2 (6 or 25 in the reference).
     #[serde(default = "neighbor_count")]
     #[schemars(range(min = 1, max = 10_000))]
@@ -63,12 +74,35 @@ fn whole() -> f64 {
     1.0
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn n_groups() -> u32 {
     512
 }
 
 fn neighbor_count() -> u32 {
     6
+}
+
+impl Params {
+    /// The groups of metrics 1 and 3.
+    fn groups(&self, scan: &Neighbours, seed: u64) -> StageResult<Array2<u32>> {
+        let side = self.gridsize as usize;
+        match self.group_pool {
+            Some(neighbours) if side > 1 => {
+                let (members, neighbours) = (side * side, neighbours as usize);
+                let pool = Pool { members, neighbours, with_seed: self.seed_in_group };
+                groups::chosen(scan, pool, self.n_groups, seed)
+            }
+            None if !self.seed_in_group => Err(StageError::input(
+                "`seed_in_group: false` without `group_pool`: the nearest images begin with the seed image",
+            )
+            .hint("set `group_pool` to the number of neighbours to choose from, 4 for exactly the nearest")),
+            _ => overlap::metric_groups(scan, side, self.n_groups, seed),
+        }
+    }
 }
 
 /// Share of a pattern's side that the illuminated disc is taken to have.
@@ -121,7 +155,7 @@ impl Stage for Overlap {
             data = data.select(&kept);
         }
         let scan = Neighbours::new(&data.x, &data.y)?;
-        let groups = overlap::metric_groups(&scan, params.gridsize as usize, params.n_groups, seed_groups)?;
+        let groups = params.groups(&scan, seed_groups)?;
         let metrics = Metrics::measure(&params, &data, &scan, &groups, total, diameter, seed_subsample)?;
         let coverage = coverage(&groups, data.len());
 
