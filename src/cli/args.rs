@@ -26,7 +26,7 @@ pub enum Command {
     Plan(Plan),
     /// Show how the last run stands or ended
     Status(Status),
-    /// Write one HTML page about a study: scores, pictures, curves, tasks, and whether to trust them
+    /// Write one HTML page: scores, pictures, curves, tasks, and whether to trust them
     Report(Report),
     /// Show what differs between two runs: parameters, inputs, metrics
     Compare(Compare),
