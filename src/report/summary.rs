@@ -136,7 +136,7 @@ fn verdict(dossier: &Dossier, rows: &[SummaryRow], model: String) -> Verdict {
     let rivals = own.iter().any(|row| rows.iter().any(|r| r.condition == row.condition && r.model != model));
     let headline = match (rivals, wins) {
         (false, _) => format!("the only model, scored in {}", times(total)),
-        (true, 0) => format!("never the smallest phase error, in {}", times(total)),
+        (true, 0) => format!("smallest phase error in none of {}", times(total)),
         (true, wins) if wins == total => format!("smallest phase error in all {}", times(total)),
         (true, wins) => format!("smallest phase error in {wins} of {}", times(total)),
     };
