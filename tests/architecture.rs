@@ -74,7 +74,9 @@ fn rule_3_what_computes_knows_nothing_of_what_schedules() {
 fn rule_4_report_sees_events_dossiers_and_the_plan() {
     let hidden = ["cache", "exec", "worker", "stages", "io", "ptycho", "provenance"];
     each(&library(), |s| rules::imports_none_of(s, "report", &hidden));
-    each(&library(), |s| rules::imports_none_of(s, "dossier", &["exec", "worker", "report", "runtime", "nn"]));
+    each(&library(), |s| {
+        rules::imports_none_of(s, "dossier", &["exec", "worker", "report", "runtime", "nn"])
+    });
 }
 
 #[test]

@@ -43,13 +43,27 @@ fn dossier(env: &TestEnvironment) -> Dossier {
 /// and numbers only so far as no processor computes them differently; long lists by their length and ends.
 fn settled(value: &mut Value, key: &str) {
     const TIMES: [&str; 12] = [
-        "started", "seconds", "saved_seconds", "start", "peak_memory", "host", "name", "run", "made_in", "version",
-        "digest", "limit",
+        "started",
+        "seconds",
+        "saved_seconds",
+        "start",
+        "peak_memory",
+        "host",
+        "name",
+        "run",
+        "made_in",
+        "version",
+        "digest",
+        "limit",
     ];
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
-                if TIMES.contains(&key.as_str()) && !value.is_object() && !value.is_array() && !value.is_null() {
+                if TIMES.contains(&key.as_str())
+                    && !value.is_object()
+                    && !value.is_array()
+                    && !value.is_null()
+                {
                     *value = Value::from("…");
                 } else {
                     settled(value, key);
@@ -100,7 +114,10 @@ fn the_page_and_its_tables_are_written_and_the_same_each_time() {
     let env = finished();
     env.ok(&["report", "study.yaml", "-o", "out"]);
     let page = env.read("out/report.html");
-    assert!(page.contains("Does &#60;ePIE&#62; do better than rPIE &#38; how sure is that?"), "texts are escaped");
+    assert!(
+        page.contains("Does &#60;ePIE&#62; do better than rPIE &#38; how sure is that?"),
+        "texts are escaped"
+    );
     assert!(!page.contains("<ePIE>"));
     for outside in ["http://", "https://", "src=\"/", "url(", "@import"] {
         let found = page.match_indices(outside).map(|(at, _)| &page[at..(at + 60).min(page.len())]);
@@ -114,7 +131,10 @@ fn the_page_and_its_tables_are_written_and_the_same_each_time() {
     let summary = env.read("out/tables/summary.csv");
     let mut lines = summary.lines();
     let head = lines.next().unwrap();
-    assert!(head.starts_with("dose,view,model,trials,photons_per_image,phase_mae,phase_mae_spread,"), "{head}");
+    assert!(
+        head.starts_with("dose,view,model,trials,photons_per_image,phase_mae,phase_mae_spread,"),
+        "{head}"
+    );
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
     assert_eq!(rows.len(), 8, "two doses, two views, two models");
     // The mean and the spread of two trials, by hand.
@@ -134,7 +154,11 @@ fn the_page_and_its_tables_are_written_and_the_same_each_time() {
 
     let no_model = env.run(&["report", "study.yaml", "--reference", "DM"]);
     assert_eq!(no_model.code, Some(4));
-    assert!(no_model.stderr.contains("no scored model is called `DM`; there are `rPIE`, `ePIE`"), "{}", no_model.stderr);
+    assert!(
+        no_model.stderr.contains("no scored model is called `DM`; there are `rPIE`, `ePIE`"),
+        "{}",
+        no_model.stderr
+    );
     let no_axis = env.run(&["report", "study.yaml", "--trials", "draw"]);
     assert_eq!(no_axis.code, Some(4));
     assert!(no_axis.stderr.contains("has no axis `draw`; it has `dose`, `view`"), "{}", no_axis.stderr);
@@ -161,7 +185,10 @@ fn what_cannot_be_believed_is_said() {
     assert!(fields.iter().all(|field| *field == "epochs: made with 6, now 7"), "{fields:?}");
     let damage = dossier.trust.damage.join("\n");
     assert!(damage.contains("metrics.json"), "{damage}");
-    assert!(damage.contains("`pair` of register@dose=1e6,view=dense,trial=0,model=rPIE could not be read"), "{damage}");
+    assert!(
+        damage.contains("`pair` of register@dose=1e6,view=dense,trial=0,model=rPIE could not be read"),
+        "{damage}"
+    );
     // What was scored is what the store has, not what someone wrote beside it.
     assert!(dossier.scores.iter().all(|row| row.values[0].is_some()));
     assert_eq!(dossier.scores.len(), 16);
@@ -206,7 +233,10 @@ fn runs_are_compared() {
     assert_eq!(verdicts(&value), turned);
 
     let same = env.ok(&["compare", a, a]).stdout;
-    assert!(same.contains("60 tasks are the same in both") && same.contains("160 metrics are equal"), "{same}");
+    assert!(
+        same.contains("60 tasks are the same in both") && same.contains("160 metrics are equal"),
+        "{same}"
+    );
     let none = env.run(&["compare", a, "20200101-000000.000"]);
     assert_eq!(none.code, Some(4));
     assert!(none.stderr.contains("is no run: expected DIR/runs/<study>/<run>"), "{}", none.stderr);
@@ -216,7 +246,9 @@ fn runs_are_compared() {
 fn a_study_without_scores_or_results_is_told_so() {
     let env = TestEnvironment::new();
     let only = STUDY.split("  overlap:\n    phase").next().unwrap().replace("{overlap: {s_img: 0.5}}", "{}");
-    let only = only.replace("{reconstruct: {algorithm: rpie}}", "{}").replace("{reconstruct: {algorithm: epie}}", "{}");
+    let only = only
+        .replace("{reconstruct: {algorithm: rpie}}", "{}")
+        .replace("{reconstruct: {algorithm: epie}}", "{}");
     env.write("study.yaml", &only);
     let never = env.run(&["report", "study.yaml"]);
     assert_eq!(never.code, Some(5));

@@ -18,7 +18,9 @@ pub fn run(args: &Compare) -> Result<u8, Failure> {
     };
     let [a, b] = [&args.a, &args.b].map(|run| RunPlace::find(run, root.as_deref()));
     let (a, b) = (a?, b?);
-    let _shared = [&a, &b].map(|run| StoreLock::share_if_there(&run.layout.store()));
+    // Nothing is to be removed between looking at it and reading it.
+    let _shared =
+        (StoreLock::share_if_there(&a.layout.store())?, StoreLock::share_if_there(&b.layout.store())?);
     let contrast = contrast(&a, &b)?;
     print(&if args.json { json(&contrast)? } else { report::contrast(&contrast) })?;
     Ok(exit::OK)

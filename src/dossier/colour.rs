@@ -10,7 +10,7 @@ pub(super) enum Map {
     Magma,
     /// Red over white to blue, reversed: signed values about zero.
     RedBlue,
-    /// Twilight: the circle; both ends are one colour, zero is darkest.
+    /// Twilight, turned by half: the circle; both ends are one dark colour, zero is lightest.
     Twilight,
 }
 
@@ -77,7 +77,7 @@ impl Map {
             Self::Magma => rgb(colorous::MAGMA, index),
             Self::RedBlue => rgb(colorous::RED_BLUE, 255 - index),
             Self::Twilight => {
-                let place = index as f64 / 255.0 * TWILIGHT.len() as f64;
+                let place = (index as f64 / 255.0 + 0.5) * TWILIGHT.len() as f64;
                 let (below, part) = (place as usize, place.fract());
                 let (a, b) = (TWILIGHT[below % TWILIGHT.len()], TWILIGHT[(below + 1) % TWILIGHT.len()]);
                 std::array::from_fn(|c| {
@@ -97,7 +97,7 @@ mod tests {
         let twilight = Map::Twilight;
         assert_eq!(twilight.colour(0), twilight.colour(255));
         let light = |c: [u8; 3]| c.iter().map(|v| u32::from(*v)).sum::<u32>();
-        assert!(light(twilight.colour(128)) < light(twilight.colour(64)).min(light(twilight.colour(192))));
+        assert!(light(twilight.colour(128)) > light(twilight.colour(64)).max(light(twilight.colour(192))));
         for map in [Map::Viridis, Map::Magma] {
             assert!(light(map.colour(0)) < light(map.colour(128)));
             assert!(light(map.colour(128)) < light(map.colour(255)));

@@ -10,7 +10,6 @@ use super::{curves, pictures, roles, scans, scores, tasks, timeline, trust};
 use crate::cache::{Layout, StoreError};
 use crate::events::{Event, JournalError};
 use crate::plan::Plan;
-use crate::provenance::WalkError;
 use crate::study::Study;
 
 /// What to gather about.
@@ -70,9 +69,6 @@ pub enum GatherError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The walk back from results.
-    #[error(transparent)]
-    Walk(#[from] WalkError),
 }
 
 /// Gathers what there is to tell. Reads results, journals and records, and hashes what the final results were
@@ -111,7 +107,7 @@ pub fn gather(asking: Asking<'_>) -> Result<Dossier, GatherError> {
         training: curves::histories(&records, "train"),
         convergence: curves::histories(&records, "reconstruct"),
         // Last, since it tells what all others could not read.
-        trust: trust::trust(&records, &mut past, layout, commands)?,
+        trust: trust::trust(&records, &mut past, layout, commands),
         study: about(study, axes),
         tasks,
     };

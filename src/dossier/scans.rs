@@ -121,19 +121,13 @@ pub(super) fn photons(records: &Records<'_>, register: usize, axes: &[AxisFacts]
 }
 
 /// The datasets that images under test were made from, each once, in the order of the plan.
-fn scored(records: &Records<'_>) -> Vec<(usize, String)> {
+fn scored(records: &Records<'_>) -> BTreeSet<(usize, String)> {
     let images = records.of_kind("register").chain(records.of_kind("reconstruct"));
-    let mut found: Vec<(usize, String)> = Vec::new();
-    for task in images {
+    let made_from = |task: usize| {
         let image = records.input(task, "image").map_or(task, |(image, _)| image);
-        if let Some((data, output)) = dataset_of(records, image)
-            && !found.iter().any(|(d, o)| *d == data && o == output)
-        {
-            found.push((data, output.to_owned()));
-        }
-    }
-    found.sort();
-    found
+        dataset_of(records, image).map(|(data, output)| (data, output.to_owned()))
+    };
+    images.filter_map(made_from).collect()
 }
 
 /// What is known of every dataset with results.

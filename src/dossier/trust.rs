@@ -2,62 +2,34 @@
 //! tasks warned of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use super::gather::GatherError;
 use super::model::{SourceFacts, Trust, WarningFacts};
 use super::past::Past;
 use super::records::Records;
-use crate::cache::Layout;
+use crate::cache::{Layout, Manifest, Origin};
+use crate::io::digest::Digest;
 use crate::plan::Source;
-use crate::provenance::{Node, Place, State, walk};
+use crate::provenance::{State, states};
 
-/// Walks back from the final results, hashing everything on the way.
+/// Hashes all results, their objects and the source files, and gathers versions, seeds and warnings.
 pub(super) fn trust(
     records: &Records<'_>,
     past: &mut Past<'_>,
     layout: &Layout,
     commands: Vec<String>,
-) -> Result<Trust, GatherError> {
+) -> Trust {
     let mut trust = Trust { commands, ..Trust::default() };
-    let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let mut checked = BTreeSet::new();
-    let mut sources = BTreeMap::new();
+    check(records, layout, &mut trust);
     for index in finals(records) {
         let task = &records.plan.tasks[index];
-        let Some(record) = records.of(index) else { continue };
-        for (output, kept) in &record.outputs {
+        for (output, kept) in records.of(index).iter().flat_map(|record| &record.outputs) {
             let name = format!("{} {output}", task.id);
             trust.finals.push((name, kept.file.clone(), kept.digest.to_string()));
         }
-        let folder = layout.results().join(&task.folder);
-        let place = Place::find(&folder, Some(layout.root())).map_err(crate::provenance::WalkError::from)?;
-        let lineage = walk(&place)?;
-        for finding in lineage.findings() {
-            let finding = finding.to_string();
-            if !trust.damage.contains(&finding) {
-                trust.damage.push(finding);
-            }
-        }
-        checked.extend(lineage.asked.iter().map(|asked| asked.path.display().to_string()));
-        for node in &lineage.nodes {
-            match node {
-                Node::Task(task) => {
-                    checked.insert(task.fingerprint.to_string());
-                    checked.extend(task.outputs.values().map(|held| held.digest.to_string()));
-                }
-                Node::Source(source) => {
-                    let path = source.path.strip_prefix(&records.plan.base).unwrap_or(&source.path);
-                    let key = (path.display().to_string(), source.digest.to_string());
-                    sources.insert(key, words(&source.state));
-                }
-                Node::Lost(_) => {}
-            }
-        }
     }
-    let facts = |((path, digest), state): ((String, String), String)| SourceFacts { path, digest, state };
-    trust.sources = sources.into_iter().map(facts).collect();
-    trust.checked = checked.len();
+    let mut made: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (index, task) in records.plan.tasks.iter().enumerate() {
         let warnings = match records.of(index) {
             Some(record) => past.warnings(record),
@@ -75,7 +47,7 @@ pub(super) fn trust(
         }
         if let Some(seed) = record.fingerprint.seed {
             let stages = trust.seeds.entry(seed).or_default();
-            if !stages.contains(&task.stage.to_string()) {
+            if !stages.iter().any(|stage| **stage == *task.stage) {
                 stages.push(task.stage.to_string());
             }
         }
@@ -84,7 +56,60 @@ pub(super) fn trust(
     let values = |what: &str| made.get(what).map(|values| values.iter().cloned().collect());
     trust.made_with = order.into_iter().filter_map(|what| Some((what.to_owned(), values(what)?))).collect();
     trust.damage.extend(records.damage());
-    Ok(trust)
+    trust
+}
+
+/// Hashes everything that results rest on, each file once, and takes note of what is not as recorded.
+fn check(records: &Records<'_>, layout: &Layout, trust: &mut Trust) {
+    // File and what it should be → what it is called.
+    let mut files: BTreeMap<(PathBuf, Digest), String> = BTreeMap::new();
+    let mut sources: BTreeSet<(PathBuf, Digest)> = BTreeSet::new();
+    for (index, task) in records.plan.tasks.iter().enumerate() {
+        let Some(record) = records.of(index) else { continue };
+        for (output, kept) in &record.outputs {
+            let Some(object) = records.file(index, output) else { continue };
+            let shown = layout.results().join(&task.folder).join(&kept.file);
+            if !one_file(&shown, &object) {
+                files.insert((shown, kept.digest), format!("the result `{output}` of {}", task.id));
+            }
+            let name = format!("the store's `{output}` of {}", task.id);
+            files.entry((object, kept.digest)).or_insert(name);
+        }
+        sources.extend(read_from_outside(record));
+    }
+    let wanted: Vec<(PathBuf, Digest)> = files.keys().chain(&sources).cloned().collect();
+    trust.checked = wanted.len();
+    let found = states(&wanted);
+    for ((place, name), state) in files.iter().zip(&found) {
+        if *state != State::AsRecorded {
+            trust.damage.push(format!("{name} is not what was made: {} {}", place.0.display(), words(state)));
+        }
+    }
+    for ((path, digest), state) in sources.iter().zip(&found[files.len()..]) {
+        let path = path.strip_prefix(&records.plan.base).unwrap_or(path).display().to_string();
+        trust.sources.push(SourceFacts { path, digest: digest.to_string(), state: words(state) });
+    }
+}
+
+/// Whether two paths are names of one file.
+fn one_file(a: &Path, b: &Path) -> bool {
+    let identity = |path| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    identity(a).is_some_and(|a| identity(b) == Some(a))
+}
+
+/// Files that no task made, with the digest of what was read.
+fn read_from_outside(record: &Manifest) -> Vec<(PathBuf, Digest)> {
+    let mut all = Vec::new();
+    for (slot, origins) in &record.sources {
+        let read = record.fingerprint.inputs.get(slot.as_str());
+        for (place, origin) in origins.iter().enumerate() {
+            let digest = read.and_then(|files| files.get(place)).map(|file| file.digest);
+            if let (Origin::File { path }, Some(digest)) = (origin, digest) {
+                all.push((path.clone(), digest));
+            }
+        }
+    }
+    all
 }
 
 /// Tasks with results that no other task reads.
@@ -103,9 +128,9 @@ fn finals(records: &Records<'_>) -> Vec<usize> {
 fn words(state: &State) -> String {
     match state {
         State::AsRecorded => "as recorded".to_owned(),
-        State::Differs { now } => format!("differs: now {now}"),
-        State::Gone => "gone".to_owned(),
-        State::Unreadable { message } => format!("unreadable: {message}"),
+        State::Differs { now } => format!("has other content, BLAKE3 {now}"),
+        State::Gone => "is gone".to_owned(),
+        State::Unreadable { message } => format!("cannot be read: {message}"),
     }
 }
 

@@ -1,6 +1,11 @@
 //! Scores over trials, what is best, and a verdict on every model. Pure: from numbers to numbers and sentences.
 
+use std::collections::BTreeMap;
+
 use crate::dossier::{Dossier, METRICS, Role, ScoreRow};
+
+/// Axis and label, in the study's order.
+type Condition = Vec<(String, String)>;
 
 /// What a metric is over the trials of one condition and model.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -66,21 +71,23 @@ pub fn models(dossier: &Dossier) -> Vec<String> {
 /// A row for every condition and model, conditions in the order of the plan.
 pub fn summary(dossier: &Dossier) -> Vec<SummaryRow> {
     let models = models(dossier);
-    let mut conditions: Vec<&Vec<(String, String)>> = Vec::new();
+    // Condition → model → trials; conditions in the order in which they first appear.
+    let mut trials_of: BTreeMap<&Condition, BTreeMap<&str, Vec<&ScoreRow>>> = BTreeMap::new();
+    let mut conditions: Vec<&Condition> = Vec::new();
     for row in &dossier.scores {
-        if !conditions.contains(&&row.condition) {
+        let of_condition = trials_of.entry(&row.condition).or_insert_with(|| {
             conditions.push(&row.condition);
-        }
+            BTreeMap::new()
+        });
+        of_condition.entry(&row.model).or_default().push(row);
     }
     let mut rows: Vec<SummaryRow> = Vec::new();
     for condition in conditions {
         let first = rows.len();
         for model in &models {
-            let of = |row: &&ScoreRow| row.condition == *condition && row.model == *model;
-            let trials: Vec<&ScoreRow> = dossier.scores.iter().filter(of).collect();
-            if trials.is_empty() {
+            let Some(trials) = trials_of.get(condition).and_then(|of| of.get(model.as_str())) else {
                 continue;
-            }
+            };
             rows.push(SummaryRow {
                 condition: condition.clone(),
                 model: model.clone(),
@@ -133,10 +140,10 @@ fn verdict(dossier: &Dossier, rows: &[SummaryRow], model: String) -> Verdict {
     let total = own.len();
     let times = |n: usize| if n == 1 { "1 condition".to_owned() } else { format!("{n} conditions") };
     let wins = own.iter().filter(|row| row.best[JUDGE]).count();
-    let rivals = own.iter().any(|row| rows.iter().any(|r| r.condition == row.condition && r.model != model));
+    let rivals = rows.iter().any(|row| row.model != model);
     let headline = match (rivals, wins) {
         (false, _) => format!("the only model, scored in {}", times(total)),
-        (true, 0) => format!("never the smallest phase error, in {}", times(total)),
+        (true, 0) => format!("smallest phase error in none of {}", times(total)),
         (true, wins) if wins == total => format!("smallest phase error in all {}", times(total)),
         (true, wins) => format!("smallest phase error in {wins} of {}", times(total)),
     };

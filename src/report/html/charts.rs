@@ -36,6 +36,8 @@ pub(super) struct Key {
 pub(super) struct ChartGroup {
     pub charts: Vec<Chart>,
     pub keys: Vec<Key>,
+    /// Class of the layout: `pairs`, `wide`, or none.
+    pub layout: &'static str,
     /// How many plots were left out.
     pub left_out: usize,
 }
@@ -66,6 +68,7 @@ pub(super) fn against_dose(dossier: &Dossier, rows: &[SummaryRow]) -> ChartGroup
             conditions.push(rest(row));
         }
     }
+    group.layout = if conditions.len() % 2 == 0 { "pairs" } else { "" };
     let Some(doses) = range(rows.iter().filter_map(|row| row.photons), true) else { return group };
     for metric in PLOTTED {
         let about = METRICS[metric];
@@ -123,7 +126,7 @@ const ONE_BIT: f64 = 0.5;
 
 /// Ring correlations, a plot for each condition and channel.
 pub(super) fn ring_correlations(dossier: &Dossier) -> ChartGroup {
-    let mut group = ChartGroup { keys: model_keys(dossier), ..ChartGroup::default() };
+    let mut group = ChartGroup { keys: model_keys(dossier), layout: "pairs", ..ChartGroup::default() };
     let models = models(dossier);
     let mut conditions: Vec<&Vec<(String, String)>> = Vec::new();
     for row in &dossier.scores {
@@ -185,7 +188,9 @@ fn histories(curves: &[Curve], column: &str, label: &str, group: &mut ChartGroup
     let known: Vec<(&Curve, Vec<Option<f64>>)> =
         curves.iter().filter_map(|curve| Some((curve, values(curve)?))).take(LINES).collect();
     let all = || known.iter().flat_map(|(_, values)| values.iter().flatten().copied());
-    let log = all().all(|v| v > 0.0);
+    // A logarithmic axis needs a decade to have two ticks.
+    let (lo, hi) = (all().fold(f64::MAX, f64::min), all().fold(0.0, f64::max));
+    let log = lo > 0.0 && hi > 10.0 * lo;
     let epochs = range(known.iter().flat_map(|(curve, _)| curve.epochs.iter().copied()), false);
     let (Some(x), Some(y)) = (epochs, range(all(), log)) else { return };
     let line = |(place, (curve, values)): (usize, &(&Curve, Vec<Option<f64>>))| {
@@ -216,14 +221,16 @@ fn history_keys(curves: &[Curve]) -> Vec<Key> {
 
 /// Losses of the networks.
 pub(super) fn training(dossier: &Dossier) -> ChartGroup {
-    let mut group = ChartGroup { keys: history_keys(&dossier.training), ..ChartGroup::default() };
+    let mut group =
+        ChartGroup { keys: history_keys(&dossier.training), layout: "wide", ..ChartGroup::default() };
     histories(&dossier.training, "loss", "training loss", &mut group);
     group
 }
 
 /// Residuals of the solvers.
 pub(super) fn convergence(dossier: &Dossier) -> ChartGroup {
-    let mut group = ChartGroup { keys: history_keys(&dossier.convergence), ..ChartGroup::default() };
+    let mut group =
+        ChartGroup { keys: history_keys(&dossier.convergence), layout: "wide", ..ChartGroup::default() };
     histories(&dossier.convergence, "residual", "residual", &mut group);
     group
 }

@@ -6,8 +6,8 @@ use crate::diag::duration;
 use crate::dossier::{Dossier, TaskFacts, TaskState};
 
 /// Sizes, in the units of the drawing.
-const BOX: f64 = 132.0;
-const GAP: f64 = 40.0;
+const BOX: f64 = 130.0;
+const GAP: f64 = 26.0;
 const CELL: f64 = 10.0;
 const PITCH: f64 = 12.0;
 const COLUMNS: usize = 10;
@@ -111,11 +111,19 @@ pub(super) fn graph(dossier: &Dossier) -> Graph {
         node.y += shift;
         node.cells.iter_mut().for_each(|cell| cell.y += shift);
     }
-    let edges = edges(dossier, &nodes);
+    let (edges, below) = edges(dossier, &nodes, &rank, tallest - 14.0);
     let all: Vec<&TaskFacts> = dossier.tasks.iter().collect();
     let legend = counts(&all).into_iter().map(|(state, n)| (class(state), state.name(), n)).collect();
     let width = 8.0 + columns.len() as f64 * (BOX + GAP) - GAP;
-    Graph { width: width.max(BOX), height: tallest - 10.0, box_width: BOX, cell: CELL, nodes, edges, legend }
+    Graph {
+        width: width.max(BOX),
+        height: tallest - 10.0 + below,
+        box_width: BOX,
+        cell: CELL,
+        nodes,
+        edges,
+        legend,
+    }
 }
 
 fn counts(tasks: &[&TaskFacts]) -> Vec<(TaskState, usize)> {
@@ -156,20 +164,32 @@ fn told(task: &TaskFacts, run: &str) -> String {
     format!("{}: {}{took}{from}{rescued}", task.id, task.state.name())
 }
 
-fn edges(dossier: &Dossier, nodes: &[Node]) -> Vec<String> {
-    let mut paths = Vec::new();
+/// Paths between boxes. One that passes over stages between goes below them all: how far is returned, too.
+fn edges(dossier: &Dossier, nodes: &[Node], rank: &BTreeMap<&str, usize>, bottom: f64) -> (Vec<String>, f64) {
+    let (mut paths, mut below) = (Vec::new(), 0.0f64);
+    let rank = |id: &str| rank.get(id).copied().unwrap_or(0);
     for (stage, to) in dossier.stages.iter().zip(nodes) {
         for need in &stage.needs {
             let Some(from) = nodes.iter().find(|node| node.id == *need) else { continue };
-            let (x1, y1) = (from.x + BOX, from.y + from.height / 2.0);
-            let (x2, y2) = (to.x, to.y + to.height / 2.0);
-            let bend = ((x2 - x1) / 2.0).max(18.0);
+            let (x1, x2, y2) = (from.x + BOX, to.x, to.y + to.height / 2.0);
+            let y1 = from.y + from.height / 2.0;
+            let over = rank(&stage.id).saturating_sub(rank(need) + 1);
+            if over == 0 {
+                let bend = GAP / 2.0;
+                let (a, b) = (x1 + bend, x2 - bend);
+                paths.push(format!("M{x1:.1} {y1:.1}C{a:.1} {y1:.1} {b:.1} {y2:.1} {x2:.1} {y2:.1}"));
+                continue;
+            }
+            // Longer ones lie lower, so that they do not cover each other.
+            let depth = 8.0 + 5.0 * over as f64;
+            below = below.max(depth);
+            let (y, a, b) = (bottom + depth, x1 + GAP, x2 - GAP);
+            let (down, up) = (x1 + GAP / 2.0, x2 - GAP / 2.0);
             paths.push(format!(
-                "M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}",
-                x1 + bend,
-                x2 - bend
+                "M{x1:.1} {y1:.1}C{down:.1} {y1:.1} {down:.1} {y:.1} {a:.1} {y:.1}H{b:.1}\
+                 C{up:.1} {y:.1} {up:.1} {y2:.1} {x2:.1} {y2:.1}"
             ));
         }
     }
-    paths
+    (paths, below)
 }

@@ -208,7 +208,8 @@ fn ticks(end: f64) -> Vec<f64> {
 }
 
 fn words(seconds: f64) -> String {
-    if seconds == 0.0 { "0".to_owned() } else { duration(seconds) }
+    let text = if seconds == 0.0 { "0".to_owned() } else { duration(seconds) };
+    [" 0 s", " 0 min"].iter().find_map(|end| text.strip_suffix(end)).map(str::to_owned).unwrap_or(text)
 }
 
 /// Rows of the table of attempts that did not simply succeed: task, attempt, outcome, and what it had.

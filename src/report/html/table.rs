@@ -3,6 +3,9 @@
 use crate::dossier::{Dossier, METRICS, Metric};
 use crate::report::summary::{Stat, SummaryRow, models};
 
+/// At most so many rows: a page of more is too long to open.
+const ROWS: usize = 1500;
+
 /// A heading.
 pub(super) struct Heading {
     pub name: &'static str,
@@ -45,6 +48,8 @@ pub(super) struct Scores {
     pub rows: Vec<Row>,
     pub models: Vec<String>,
     pub reference: String,
+    /// Rows beyond [`ROWS`], which are only in the file beside the page.
+    pub left_out: usize,
     /// Whether any row has more than one trial.
     pub trials: bool,
 }
@@ -60,8 +65,8 @@ pub(super) fn scores(dossier: &Dossier, rows: &[SummaryRow], reference: Option<&
         let other = rows.iter().find(|r| r.condition == row.condition && r.model == reference);
         let cell = |(place, metric): (usize, &Metric)| {
             let of_reference = other.filter(|_| row.model != reference).map(|r| r.stats[place]);
-            let missing = missing(dossier, row, metric);
-            cell(metric, row.stats[place], row.best[place], of_reference, missing)
+            let why = row.stats[place].mean.is_none().then(|| missing(dossier, row, metric)).flatten();
+            cell(metric, row.stats[place], row.best[place], of_reference, why)
         };
         Row {
             labels: axes.iter().map(|axis| label(axis).unwrap_or_default()).collect(),
@@ -77,7 +82,8 @@ pub(super) fn scores(dossier: &Dossier, rows: &[SummaryRow], reference: Option<&
     Scores {
         headings: METRICS.iter().map(heading).collect(),
         trials: rows.iter().any(|row| row.trials > 1),
-        rows: rows.iter().map(row).collect(),
+        rows: rows.iter().take(ROWS).map(row).collect(),
+        left_out: rows.len().saturating_sub(ROWS),
         axes,
         models,
         reference,
@@ -104,7 +110,7 @@ fn cell(metric: &Metric, stat: Stat, best: bool, reference: Option<Stat>, missin
         spread: stat.spread.map(|v| format!("{v:.digits$}")),
         best,
         delta,
-        missing: missing.filter(|_| stat.mean.is_none()),
+        missing,
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn warnings(dossier: &Dossier) -> Vec<Warning> {
         tell("damage", "store and results", text.clone(), true);
     }
     for source in dossier.trust.sources.iter().filter(|s| s.state != "as recorded") {
-        tell("damage", &source.path, format!("this source file is {}", source.state), true);
+        tell("damage", &source.path, format!("this source file {}", source.state), true);
     }
     for task in &dossier.tasks {
         if !task.outdated.is_empty() {
