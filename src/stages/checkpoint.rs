@@ -10,7 +10,7 @@ use crate::io::Arrays;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 
 /// Least time between two savings: less work is not worth one.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// A saving may cost this part of the time: a large state is saved less often.
 const SHARE: u32 = 20;
