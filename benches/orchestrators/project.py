@@ -36,7 +36,8 @@ class Workplace:
         self.ready.unlink(missing_ok=True)
         if self.prepared:
             return
-        shutil.rmtree(folder, ignore_errors=True)
+        for old in (folder, *folder.parent.glob(f"{folder.name}.old.*")):
+            shutil.rmtree(old, ignore_errors=True)
         (folder / "src").mkdir(parents=True)
         (folder / "out").mkdir()
         if tool.init:

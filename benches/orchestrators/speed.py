@@ -80,7 +80,10 @@ def rounds(
 def measure_shape(shape: str, tools: list[Tool], settings: Settings, results: Results) -> None:
     """Adds all measures of a shape to the results."""
     graph = Graph(shape)
-    if not any((settings.work / shape).glob("*.ready")):
+    ready = {path.stem for path in (settings.work / shape).glob("*.ready")}
+    if ready:
+        tools = [tool for tool in tools if tool.name in ready]
+    else:
         shutil.rmtree(settings.work / shape, ignore_errors=True)
     projects = set_up(graph, tools, settings)
     cold = [project for project in projects if shape in COLD and project.tool.takes_cold(shape)]
@@ -104,11 +107,12 @@ def measure_shape(shape: str, tools: list[Tool], settings: Settings, results: Re
 
 
 def prepare(shape: str, tools: list[Tool], settings: Settings) -> None:
-    """Brings a shape up to date, so that a later run has only to measure. Small ones begin from nothing then."""
+    """Brings a shape up to date, so that the next run has only to measure it, with these tools. Small ones begin
+    from nothing then."""
     if shape in COLD:
         return
-    shutil.rmtree(settings.work / shape, ignore_errors=True)
-    for project in set_up(Graph(shape), tools, settings):
+    waiting = [tool for tool in tools if not (settings.work / shape / f"{tool.name}.ready").exists()]
+    for project in set_up(Graph(shape), waiting, settings):
         if not build(project):
             project.ready.touch()
 
