@@ -97,7 +97,7 @@ pub(super) fn against_dose(dossier: &Dossier, rows: &[SummaryRow]) -> ChartGroup
                 y: Scale { label: format!("{}{unit}", about.name), range: values.clone(), log: false },
                 lines: models(dossier).into_iter().enumerate().map(line).collect(),
                 rules: Vec::new(),
-                size: (380, 260),
+                size: (320, 236),
             };
             let title = match condition.is_empty() {
                 true => about.name.to_owned(),
@@ -171,7 +171,7 @@ pub(super) fn ring_correlations(dossier: &Dossier) -> ChartGroup {
                 y: Scale { label: "ring correlation".to_owned(), range: 0.0..1.02, log: false },
                 lines,
                 rules,
-                size: (380, 260),
+                size: (320, 236),
             };
             let title = format!("{channel} · {}", condition_text(condition));
             let alt = format!("Fourier ring correlation of {title} with the truth, a line for each model");
