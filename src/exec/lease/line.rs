@@ -90,12 +90,14 @@ fn join(path: &Path) -> io::Result<Option<Ticket>> {
         let locks = RangeLocks::new(files::open(path)?);
         let last = locks.survey(PLACES)?.taken.last().copied();
         let at = last.map_or(PLACES.start, |last| last + 1);
-        if at >= PLACES.end || !locks.lock(&[at..at + 1])? || !files::is_still(locks.file(), path) {
+        let place = at..at + 1;
+        let taken = at < PLACES.end && locks.lock(std::slice::from_ref(&place))?;
+        if !taken || !files::is_still(locks.file(), path) {
             continue;
         }
         // Whoever was last may have gone between looking and locking, and others may have come behind him, who
         // were here before.
-        if locks.survey(at + 1..PLACES.end)?.taken.is_empty() {
+        if locks.survey(place.end..PLACES.end)?.taken.is_empty() {
             return Ok(Some(Ticket { at, locks }));
         }
     }
