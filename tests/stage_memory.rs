@@ -35,6 +35,7 @@ fn peak(kind: &str, params: Value, data: Option<&Path>, staging: &Path, outputs:
         staging: staging.to_owned(),
         threads: 2,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,
