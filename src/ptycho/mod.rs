@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod object;
 pub mod overlap;
 pub mod patches;
+pub mod photons;
 pub mod placement;
 pub mod polar;
 pub mod positions;
