@@ -46,8 +46,8 @@ fn peak(kind: &str, params: Value, data: Option<&Path>, staging: &Path, outputs:
     };
     let (mut worker, _stdin, lines) = worker::start(job);
     let ends = |message: &Value| matches!(message["type"].as_str(), Some("finished" | "failed"));
-    let messages = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    let end = messages.into_iter().find(ends).unwrap();
+    let mut messages = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let end = messages.find(ends).unwrap();
     worker.kill().unwrap();
     worker.wait().unwrap();
     assert_eq!(end["type"], "finished", "{end}");

@@ -127,8 +127,8 @@ impl Patterns {
     /// # Errors
     /// As for [`read`](Self::read).
     pub fn read_many(&self, first: usize, bytes: &mut Vec<u8>, to: &mut [f32]) -> io::Result<()> {
-        let patterns = to.chunks_mut((self.side * self.side).max(1)).enumerate();
-        patterns.into_iter().try_for_each(|(i, plane)| self.read(first + i, bytes, plane))
+        let mut patterns = to.chunks_mut((self.side * self.side).max(1)).enumerate();
+        patterns.try_for_each(|(i, plane)| self.read(first + i, bytes, plane))
     }
 
     /// Calls `each` for every pattern in order, and fails at the first value that is not a finite amplitude

@@ -130,7 +130,7 @@ impl Stage for Stitch {
         patches.each(first, |i, patch| {
             stitching.add(i, patch, x[i], y[i]).map_err(fault)?;
             let done = i + 1;
-            if done % BATCH == 0 {
+            if done.is_multiple_of(BATCH) {
                 cx.progress(done as u64, total, "patches", None);
             }
             checkpoint.after(cx, || format!("{done} patches"), |npz| partial::save(npz, &stitching, done))
