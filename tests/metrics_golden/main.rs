@@ -329,7 +329,7 @@ fn degenerate_images_are_errors_where_the_references_are_silent() {
         let (t, p) = (target.view(), pred.view());
         let expected = real_case(case);
         // What is defined is what the references say.
-        let see = |key: &str, found: f64, tolerance: f64| {
+        let mut see = |key: &str, found: f64, tolerance: f64| {
             Worst::default().see(key, case, found, expected[key].as_f64().unwrap(), tolerance);
         };
         see("mae", mae(t, p).unwrap(), 5e-8);
