@@ -136,8 +136,9 @@ fn overlap_metrics() -> Measured {
     timed(|| {
         let places = Neighbours::new(&x, &y)?;
         let (gx, gy) = overlap::centres(&x, &y, &groups);
+        let centres = Neighbours::new(&gx, &gy)?;
         let first = overlap::group_based(&x, &y, &groups, 6, 38.4);
-        Ok((first, overlap::image_based(&places, 6, 38.4), overlap::group_to_group(&gx, &gy, 38.4)))
+        Ok((first, overlap::image_based(&places, 6, 38.4), overlap::group_to_group(&centres, 38.4)))
     })
 }
 

@@ -1,123 +1,64 @@
-//! From object, probe and positions to measured diffraction (study.md §3.2). Waves and intensities are f32, as
-//! objects and probes are; what they are off by is 10⁻⁷ of the brightest pixel's amplitude. Powers and counts are f64.
+//! From object, probe and positions to measured diffraction (study.md §3.2).
 
 use ndarray::{Array2, ArrayViewMut3, Axis};
-use num_complex::Complex32;
+use num_complex::{Complex32, Complex64};
 use rand::{Rng, RngExt};
+use rand_distr::{Distribution, Poisson};
 use rayon::prelude::*;
 
 use super::fft::{Fft2, shifted};
-use super::photons;
 use super::rng::keyed;
-use super::vector::kernel;
 use crate::diag::{StageError, StageResult};
 
 /// Cuts the patch of `side`² pixels whose index [side/2, side/2] lies at (`x`, `y`) out of `object`:
 /// patch[r, c] is the object at row y − side/2 + r and column x − side/2 + c, bilinear between pixels,
 /// zero outside. `patch` has side² values in C order; it is overwritten.
-pub fn patch(object: &Array2<Complex32>, x: f64, y: f64, side: usize, patch: &mut [Complex32]) {
+pub fn patch(object: &Array2<Complex32>, x: f64, y: f64, side: usize, patch: &mut [Complex64]) {
     let (top, down) = whole_and_part(y, side);
     let (left, right) = whole_and_part(x, side);
-    let mut line = vec![Complex32::default(); side + 1];
-    let mut below = vec![Complex32::default(); side];
+    let mut above = vec![Complex64::default(); side];
+    let mut below = above.clone();
+    let mut line = vec![Complex64::default(); side + 1];
+    read_row(object, top, left, right, &mut line, &mut above);
     for (r, out) in patch.chunks_exact_mut(side).enumerate() {
-        read_row(object, top.saturating_add(r as i64), left, &mut line);
-        between(&line, right, out);
-    }
-    if down > 0.0 {
-        // Every row still holds what lies on the pixels above; the one below it is its successor, but for the last.
-        for r in 0..side {
-            match patch.get((r + 1) * side..(r + 2) * side) {
-                Some(next) => below.copy_from_slice(next),
-                None => {
-                    read_row(object, top.saturating_add(side as i64), left, &mut line);
-                    between(&line, right, &mut below);
-                }
-            }
-            mix(&mut patch[r * side..(r + 1) * side], &below, down);
+        read_row(object, top.saturating_add(r as i64 + 1), left, right, &mut line, &mut below);
+        for ((out, a), b) in out.iter_mut().zip(&above).zip(&below) {
+            *out = a * (1.0 - down) + b * down;
         }
+        std::mem::swap(&mut above, &mut below);
     }
 }
 
 /// First pixel of a patch along one axis, and the sub-pixel part of its position.
-fn whole_and_part(centre: f64, side: usize) -> (i64, f32) {
+fn whole_and_part(centre: f64, side: usize) -> (i64, f64) {
     let whole = centre.floor();
-    ((whole as i64).saturating_sub(side as i64 / 2), (centre - whole) as f32)
+    ((whole as i64).saturating_sub(side as i64 / 2), centre - whole)
 }
 
-/// Copies pixels of one object row from column `left` on, zero outside.
-fn read_row(object: &Array2<Complex32>, row: i64, left: i64, line: &mut [Complex32]) {
+/// Samples `out.len()` pixels of one object row from column `left` + `right` on, zero outside.
+fn read_row(
+    object: &Array2<Complex32>,
+    row: i64,
+    left: i64,
+    right: f64,
+    line: &mut [Complex64],
+    out: &mut [Complex64],
+) {
+    line.fill(Complex64::default());
     let (rows, cols) = object.dim();
-    let first = left.clamp(0, cols as i64);
-    let end = left.saturating_add(line.len() as i64).clamp(first, cols as i64);
-    if !(0..rows as i64).contains(&row) || first == end {
-        line.fill(Complex32::default());
-        return;
-    }
-    let (before, there) = ((first - left) as usize, (end - first) as usize);
-    let pixels = object.row(row as usize);
-    line[..before].fill(Complex32::default());
-    line[before + there..].fill(Complex32::default());
-    let from = pixels.iter().skip(first as usize);
-    line[before..before + there].iter_mut().zip(from).for_each(|(to, v)| *to = *v);
-}
-
-kernel! {
-    /// `out` = pixels of `line` and their right neighbours, mixed.
-    fn between(line: &[Complex32], right: f32, out: &mut [Complex32]) {
-        let n = out.len();
-        if right == 0.0 {
-            out.copy_from_slice(&line[..n]);
-        } else {
-            let (here, next) = (&line[..n], &line[1..n + 1]);
-            for i in 0..n {
-                out[i] = here[i] * (1.0 - right) + next[i] * right;
+    if (0..rows as i64).contains(&row) {
+        let first = left.clamp(0, cols as i64);
+        let end = left.saturating_add(line.len() as i64).clamp(first, cols as i64);
+        if first < end {
+            let pixels = object.row(row as usize);
+            for (to, column) in line[(first - left) as usize..].iter_mut().zip(first..end) {
+                let from = pixels[column as usize];
+                *to = Complex64::new(f64::from(from.re), f64::from(from.im));
             }
         }
     }
-}
-
-kernel! {
-    /// `above` = `above` and `below`, mixed.
-    fn mix(above: &mut [Complex32], below: &[Complex32], down: f32) {
-        for (a, b) in above.iter_mut().zip(below) {
-            *a = *a * (1.0 - down) + b * down;
-        }
-    }
-}
-
-kernel! {
-    /// `wave` = `patch`·`mode`. Returns Σ|wave|².
-    fn illuminate(patch: &[Complex32], mode: &[Complex32], wave: &mut [Complex32]) -> f64 {
-        wave.iter_mut().zip(patch).zip(mode).for_each(|((w, o), p)| *w = o * p);
-        // Eight sums side by side in f32, carried on in f64 every 64 values.
-        let mut total = 0.0;
-        for some in wave.chunks(64) {
-            let mut lanes = [0.0f32; 8];
-            let (eights, rest) = some.as_chunks::<8>();
-            for eight in eights {
-                for (lane, w) in lanes.iter_mut().zip(eight) {
-                    *lane += w.norm_sqr();
-                }
-            }
-            total += lanes.iter().map(|v| f64::from(*v)).sum::<f64>();
-            total += rest.iter().map(|w| f64::from(w.norm_sqr())).sum::<f64>();
-        }
-        total
-    }
-}
-
-kernel! {
-    /// `sum` += |wave|².
-    fn add_intensity(wave: &[Complex32], sum: &mut [f32]) {
-        sum.iter_mut().zip(wave).for_each(|(sum, w)| *sum += w.norm_sqr());
-    }
-}
-
-kernel! {
-    /// Roots of intensities, divided by `side`.
-    fn to_amplitude(intensity: &mut [f32], side: f32) {
-        intensity.iter_mut().for_each(|v| *v = v.sqrt() / side);
+    for (out, pair) in out.iter_mut().zip(line.windows(2)) {
+        *out = pair[0] * (1.0 - right) + pair[1] * right;
     }
 }
 
@@ -147,31 +88,32 @@ pub fn diffract_modes(
     mut out: ArrayViewMut3<f32>,
 ) -> Vec<f64> {
     let side = out.len_of(Axis(1));
-    let modes: Vec<Vec<Complex32>> = modes.iter().map(in_order).collect();
-    let fft = Fft2::<f32>::new(side, side);
-    let wave = vec![Complex32::default(); side * side];
-    let intensity = vec![0.0f32; side * side];
+    let modes: Vec<Vec<Complex64>> = modes.iter().map(in_double).collect();
+    let fft = Fft2::<f64>::new(side, side);
+    let wave = vec![Complex64::default(); side * side];
+    let intensity = vec![0.0f64; side * side];
     out.axis_iter_mut(Axis(0))
         .into_par_iter()
         .zip(x.par_iter().zip(y))
         .map_init(
-            || (fft.clone(), wave.clone(), wave.clone(), wave.clone(), intensity.clone()),
-            |(fft, cut, wave, spectrum, intensity), (mut image, (x, y))| {
+            || (fft.clone(), wave.clone(), wave.clone(), intensity.clone()),
+            |(fft, cut, wave, intensity), (mut image, (x, y))| {
                 patch(object, *x, *y, side, cut);
                 intensity.fill(0.0);
                 let mut power = 0.0;
                 for mode in &modes {
-                    power += illuminate(cut, mode, wave);
-                    fft.forward_transposed(wave, spectrum);
-                    add_intensity(spectrum, intensity);
+                    wave.iter_mut().zip(&*cut).zip(mode).for_each(|((w, o), p)| *w = o * p);
+                    power += wave.iter().map(Complex64::norm_sqr).sum::<f64>();
+                    fft.forward(wave);
+                    intensity.iter_mut().zip(&*wave).for_each(|(sum, w)| *sum += w.norm_sqr());
                 }
-                to_amplitude(intensity, side as f32);
-                // The spectrum lies transposed, and its zero frequency goes to the middle.
                 for (r, mut line) in image.outer_iter_mut().enumerate() {
-                    let from = shifted(r, side);
-                    let half = shifted(0, side);
-                    let columns = (half..side).chain(0..half);
-                    line.iter_mut().zip(columns).for_each(|(pixel, c)| *pixel = intensity[c * side + from]);
+                    let from = &intensity[shifted(r, side) * side..][..side];
+                    // In two pieces, as the zero frequency goes to the middle.
+                    let (low, high) = from.split_at(shifted(0, side));
+                    for (pixel, value) in line.iter_mut().zip(high.iter().chain(low)) {
+                        *pixel = (value.sqrt() / side as f64) as f32;
+                    }
                 }
                 power
             },
@@ -183,20 +125,22 @@ pub fn diffract_modes(
 /// scale can be had before any pattern is.
 pub fn powers(object: &Array2<Complex32>, modes: &[Array2<Complex32>], x: &[f64], y: &[f64]) -> Vec<f64> {
     let side = modes.first().map_or(0, Array2::nrows);
-    let modes: Vec<Vec<Complex32>> = modes.iter().map(in_order).collect();
-    let cut = vec![Complex32::default(); side * side];
+    let modes: Vec<Vec<Complex64>> = modes.iter().map(in_double).collect();
+    let cut = vec![Complex64::default(); side * side];
     let each = x.par_iter().zip(y).map_init(
-        || (cut.clone(), cut.clone()),
-        |(cut, wave), (x, y)| {
+        || cut.clone(),
+        |cut, (x, y)| {
             patch(object, *x, *y, side, cut);
-            modes.iter().fold(0.0, |power, mode| power + illuminate(cut, mode, wave))
+            let lit =
+                |mode: &Vec<Complex64>| cut.iter().zip(mode).map(|(o, p)| (o * p).norm_sqr()).sum::<f64>();
+            modes.iter().fold(0.0, |power, mode| power + lit(mode))
         },
     );
     each.collect()
 }
 
-fn in_order(mode: &Array2<Complex32>) -> Vec<Complex32> {
-    mode.iter().copied().collect()
+fn in_double(image: &Array2<Complex32>) -> Vec<Complex64> {
+    image.iter().map(|p| Complex64::new(f64::from(p.re), f64::from(p.im))).collect()
 }
 
 /// The factor s on amplitudes that brings the mean over images of Σ|P·O|² to `photons`:
@@ -224,87 +168,57 @@ pub fn poisson(
     mut amplitudes: ArrayViewMut3<f32>,
     first: usize,
     scale: f64,
-    dose: f64,
+    photons: f64,
     seed: u64,
 ) -> StageResult<Vec<f64>> {
-    let purpose = format!("poisson {dose}");
+    let purpose = format!("poisson {photons}");
     amplitudes
         .axis_iter_mut(Axis(0))
         .into_par_iter()
         .enumerate()
-        .map_init(Dark::default, |dark, (i, mut image)| {
+        .map(|(i, mut image)| {
             let mut rng = keyed(seed, &purpose, (first + i) as u64);
             let mut total = 0.0;
-            dark.clear();
-            for (place, pixel) in image.iter_mut().enumerate() {
+            for pixel in &mut image {
                 let expected = (f64::from(*pixel) * scale).powi(2);
-                if expected < DARK {
-                    dark.put(expected, place);
-                    *pixel = 0.0;
-                    continue;
-                }
-                // Written so that NaN fails too.
-                if !(expected <= photons::LARGEST) {
-                    let image = first + i;
-                    let message = format!(
-                        "image {image} expects {expected} photons in a pixel, at most {:e} can be drawn",
-                        photons::LARGEST
-                    );
-                    return Err(StageError::input(message));
-                }
-                let count = photons::poisson(expected, &mut rng);
+                let count = if expected <= 0.0 {
+                    0.0
+                } else if expected < FEW {
+                    few(expected, &mut rng)
+                } else {
+                    let law = Poisson::new(expected).map_err(|e| {
+                        StageError::input(format!(
+                            "image {} expects {expected} photons in a pixel: {e}",
+                            first + i
+                        ))
+                    })?;
+                    law.sample(&mut rng)
+                };
                 total += count;
                 *pixel = (count.sqrt() / scale) as f32;
-            }
-            let side = image.ncols();
-            for hits in dark.draw(&mut rng).chunk_by(|a, b| a == b) {
-                let count = hits.len() as f64;
-                total += count;
-                image[[hits[0] / side, hits[0] % side]] = (count.sqrt() / scale) as f32;
             }
             Ok(total)
         })
         .collect()
 }
 
-/// Pixels that expect fewer photons than this share a draw.
-const DARK: f64 = 0.05;
+/// Below this mean most pixels get no photon.
+const FEW: f64 = 1.0;
 
-/// Pixels that are mostly dark. Independent Poisson counts are one Poisson count of all, each photon of which falls
-/// on a pixel with the probability of its share: the same law with a draw for every photon, not for every pixel.
-#[derive(Debug, Default)]
-struct Dark {
-    /// Expected photons of the pixels so far, this one included, and the pixel.
-    sums: Vec<f64>,
-    places: Vec<usize>,
-    hits: Vec<usize>,
-}
-
-impl Dark {
-    fn clear(&mut self) {
-        self.sums.clear();
-        self.places.clear();
+/// A draw from a Poisson distribution of a small mean, by Knuth's method, as `rand_distr` does it and from the same
+/// random numbers; but that none came is mostly known without the exponential: e^−λ ≥ 1 − λ.
+fn few(mean: f64, rng: &mut impl Rng) -> f64 {
+    let mut product: f64 = rng.random();
+    if product <= 1.0 - mean {
+        return 0.0;
     }
-
-    fn put(&mut self, expected: f64, place: usize) {
-        self.sums.push(self.sums.last().copied().unwrap_or(0.0) + expected);
-        self.places.push(place);
+    let limit = (-mean).exp();
+    let mut count = 0.0;
+    while product > limit {
+        product *= rng.random::<f64>();
+        count += 1.0;
     }
-
-    /// The pixel of every photon, ascending.
-    fn draw(&mut self, rng: &mut impl Rng) -> &[usize] {
-        self.hits.clear();
-        if let Some(&all) = self.sums.last() {
-            for _ in 0..photons::poisson(all, rng) as usize {
-                let at = rng.random::<f64>() * all;
-                // The product may round up to the whole; the last pixels may expect nothing.
-                let index = self.sums.partition_point(|sum| *sum <= at).min(self.sums.len() - 1);
-                self.hits.push(self.places[index]);
-            }
-            self.hits.sort_unstable();
-        }
-        &self.hits
-    }
+    count
 }
 
 /// Photons of every image without noise: Σ(X·s)².
@@ -327,8 +241,19 @@ mod tests {
         })
     }
 
-    fn cut(x: f64, y: f64, side: usize) -> Vec<Complex32> {
-        let mut out = vec![Complex32::new(9.0, 9.0); side * side];
+    #[test]
+    fn few_photons_are_those_of_rand_distr() {
+        for mean in [1e-9, 1e-3, 0.1, 0.5, 0.999] {
+            let (mut ours, mut theirs) = (keyed(1, "few", 0), keyed(1, "few", 0));
+            let law = Poisson::new(mean).unwrap();
+            for _ in 0..20_000 {
+                assert_eq!(few(mean, &mut ours), law.sample(&mut theirs));
+            }
+        }
+    }
+
+    fn cut(x: f64, y: f64, side: usize) -> Vec<Complex64> {
+        let mut out = vec![Complex64::new(9.0, 9.0); side * side];
         patch(&object(), x, y, side, &mut out);
         out
     }
@@ -337,7 +262,8 @@ mod tests {
     fn whole_positions_copy_pixels() {
         let object = object();
         for (i, value) in cut(20.0, 18.0, 8).iter().enumerate() {
-            assert_eq!(*value, object[[18 - 4 + i / 8, 20 - 4 + i % 8]]);
+            let from = object[[18 - 4 + i / 8, 20 - 4 + i % 8]];
+            assert_eq!(*value, Complex64::new(f64::from(from.re), f64::from(from.im)));
         }
     }
 
@@ -346,14 +272,15 @@ mod tests {
         let object = object();
         let at = |r: i64, c: i64| {
             let inside = (0..40).contains(&r) && (0..50).contains(&c);
-            if inside { object[[r as usize, c as usize]] } else { Complex32::default() }
+            let value = if inside { object[[r as usize, c as usize]] } else { Complex32::default() };
+            Complex64::new(f64::from(value.re), f64::from(value.im))
         };
         // Inside, over each corner, wholly outside, and absurdly far.
         for (x, y) in
             [(20.25f64, 18.6f64), (1.3, 0.1), (49.5, 39.9), (-0.5, 39.0), (80.0, -70.0), (1e18, -1e300)]
         {
             let (left, top) = (x.floor() as i64, y.floor() as i64);
-            let (right, down) = ((x - x.floor()) as f32, (y - y.floor()) as f32);
+            let (right, down) = (x - x.floor(), y - y.floor());
             for (i, value) in cut(x, y, 7).iter().enumerate() {
                 let r = top.saturating_add(i as i64 / 7 - 3);
                 let c = left.saturating_add(i as i64 % 7 - 3);
@@ -361,7 +288,7 @@ mod tests {
                     + (at(r.saturating_add(1), c) * (1.0 - right)
                         + at(r.saturating_add(1), c.saturating_add(1)) * right)
                         * down;
-                assert!((value - expected).norm() < 1e-6, "({x}, {y}) [{i}]");
+                assert!((value - expected).norm() < 1e-12, "({x}, {y}) [{i}]");
             }
         }
     }
@@ -441,10 +368,10 @@ mod tests {
         assert!(poisson(absurd.view_mut(), 0, 1e20, 1e3, 1).is_err());
     }
 
-    /// Pearson's test of the counts against the Poisson law, over all of the sampler's methods.
+    /// Pearson's test of the counts against the Poisson law, over both of the sampler's methods.
     #[test]
     fn noise_follows_the_poisson_law() {
-        for expected in [0.002, 0.049, 0.051, 0.3f64, 4.0, 9.9, 10.1, 60.0] {
+        for expected in [0.3f64, 4.0, 11.9, 12.1, 60.0] {
             let mut stack = Array3::from_elem((100, 32, 32), expected.sqrt() as f32);
             poisson(stack.view_mut(), 0, 1.0, expected, 7).unwrap();
             let mut seen = vec![0.0; 200];

@@ -18,7 +18,6 @@ pub mod metrics;
 pub mod object;
 pub mod overlap;
 pub mod patches;
-pub mod photons;
 pub mod placement;
 pub mod polar;
 pub mod positions;

@@ -6,12 +6,9 @@ use std::f64::consts::PI;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use self::strips::{Strips, sum_of_overlaps};
-use super::groups::{self, Neighbours};
+use super::groups::{self, Neighbours, distance};
 use super::rng::Pcg64;
 use crate::diag::StageResult;
-
-mod strips;
 
 /// Bounds are never below this, so that nothing divides by it or compares with zero.
 const EPSILON: f64 = 1e-6;
@@ -32,12 +29,6 @@ pub fn disc_overlap(d: f64, diameter: f64) -> f64 {
     let r = diameter / 2.0;
     let lens = 2.0 * r * r * (d / diameter).acos() - d / 2.0 * (diameter * diameter - d * d).sqrt();
     lens / (PI * r * r)
-}
-
-/// Squared distance.
-fn square(a: [f64; 2], b: [f64; 2]) -> f64 {
-    let (dx, dy) = (a[0] - b[0], a[1] - b[1]);
-    dx * dx + dy * dy
 }
 
 /// Indices kept of `n` images: round-half-even(`share`·n), at least one, drawn as NumPy's
@@ -72,55 +63,67 @@ pub fn group_based(x: &[f64], y: &[f64], groups: &Array2<u32>, k: usize, diamete
     if c < 2 || groups.nrows() == 0 {
         return None;
     }
-    // Every member has as many, so the mean of means is that of all.
-    let near = k.min(c - 1);
-    let mut squares = Vec::with_capacity(groups.nrows() * c * near);
-    let mut own = Vec::with_capacity(c - 1);
-    for group in groups.outer_iter() {
-        for (member, image) in group.iter().enumerate() {
-            let at = [x[*image as usize], y[*image as usize]];
-            own.clear();
-            let others = group.iter().enumerate().filter(|(other, _)| *other != member);
-            own.extend(others.map(|(_, i)| square(at, [x[*i as usize], y[*i as usize]])));
-            if near < c - 1 {
-                own.sort_unstable_by(f64::total_cmp);
-            }
-            squares.extend_from_slice(&own[..near]);
-        }
-    }
-    Some(sum_of_overlaps(&squares, diameter) / squares.len().max(1) as f64)
+    let means: Vec<f64> = groups
+        .outer_iter()
+        .flat_map(|group| {
+            let points: Vec<[f64; 2]> = group.iter().map(|i| [x[*i as usize], y[*i as usize]]).collect();
+            (0..c)
+                .map(move |member| {
+                    let others = (0..c).filter(|other| *other != member);
+                    let distances = others.map(|other| distance(points[member], points[other])).collect();
+                    nearest_mean(distances, k, diameter)
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    Some(mean(&means))
 }
 
 /// Metric 2, image-based: exact repeats of a position count once; for every position the mean overlap
 /// with its min(`k`, n − 1) nearest others, averaged. 0 for a single position.
 pub fn image_based(scan: &Neighbours, k: usize, diameter: f64) -> f64 {
     let places = scan.places();
-    let near = k.min(places.len() - 1);
-    if near == 0 {
+    if places.len() < 2 {
         return 0.0;
     }
-    let mut squares = vec![0.0; places.len() * near];
-    squares.par_chunks_exact_mut(near).enumerate().for_each(|(own, out)| {
-        let mut found = scan.nearest_places(places[own], near + 1);
-        found.retain(|(place, _)| *place != own);
-        found.sort_unstable_by(|a, b| a.1.total_cmp(&b.1));
-        out.iter_mut().zip(found).for_each(|(out, (_, d))| *out = d * d);
-    });
-    sum_of_overlaps(&squares, diameter) / squares.len() as f64
+    let means: Vec<f64> = (0..places.len())
+        .into_par_iter()
+        .map(|own| {
+            let found = scan.nearest_places(places[own], k.saturating_add(1));
+            let others = found.into_iter().filter(|(place, _)| *place != own);
+            nearest_mean(others.map(|(_, d)| d).collect(), k, diameter)
+        })
+        .collect();
+    mean(&means)
 }
 
 /// Metric 3, group-to-group: for every group's centre of mass the mean overlap with all other centres
-/// nearer than `diameter` (0 if there are none), averaged over groups. `x`, `y` are the centres of
+/// nearer than `diameter` (0 if there are none), averaged over groups. `centres` holds the centres of
 /// mass; 0 for fewer than two groups.
-pub fn group_to_group(x: &[f64], y: &[f64], diameter: f64) -> f64 {
-    if x.len() < 2 {
+pub fn group_to_group(centres: &Neighbours, diameter: f64) -> f64 {
+    let groups = centres.images();
+    if groups < 2 {
         return 0.0;
     }
-    let mut means = vec![0.0; x.len()];
-    for (group, mean) in Strips::new(x, y, diameter).means() {
-        means[group] = mean;
-    }
-    mean(&means)
+    let of_place: Vec<f64> = centres
+        .places()
+        .par_iter()
+        .enumerate()
+        .map(|(own, at)| {
+            let mut near = centres.places_within(*at, diameter);
+            // The tree's order is its own affair; sums need a fixed one.
+            near.sort_unstable_by_key(|(place, _)| *place);
+            let (mut sum, mut count) = (0.0, 0usize);
+            for (place, d) in near.into_iter().filter(|(_, d)| *d < diameter) {
+                let others = centres.members(place).len() - usize::from(place == own);
+                sum += others as f64 * disc_overlap(d, diameter);
+                count += others;
+            }
+            if count == 0 { 0.0 } else { sum / count as f64 }
+        })
+        .collect();
+    let of_group: Vec<f64> = (0..groups).map(|g| of_place[centres.place_of(g)]).collect();
+    mean(&of_group)
 }
 
 /// Centre of mass (x, y) of every group.
@@ -150,6 +153,13 @@ pub fn geometry_bound(x: &[f64], y: &[f64], diameter: f64) -> f64 {
 /// The smallest acceptance the reference would have demanded: the bound, but never 0.
 pub fn effective_min_acceptance(bound: f64) -> f64 {
     bound.max(EPSILON)
+}
+
+/// Mean overlap at the `k` smallest of `distances`.
+fn nearest_mean(mut distances: Vec<f64>, k: usize, diameter: f64) -> f64 {
+    distances.sort_unstable_by(f64::total_cmp);
+    distances.truncate(k);
+    mean(&distances.iter().map(|d| disc_overlap(*d, diameter)).collect::<Vec<_>>())
 }
 
 /// Mean in the order given; 0 for nothing.
@@ -196,7 +206,7 @@ mod tests {
         assert!((image_based(&scan, 6, 10.0) - f).abs() < 1e-15);
         // Images 0 and 1 see each other (1) and image 2 (f); image 2 sees both (f).
         let expected = (2.0 * (1.0 + f) / 2.0 + f) / 3.0;
-        assert!((group_to_group(&x, &y, 10.0) - expected).abs() < 1e-15);
+        assert!((group_to_group(&scan, 10.0) - expected).abs() < 1e-15);
         // The pair (0, 2) has f both ways; the pair (0, 1) is one place.
         let groups = Array2::from_shape_vec((2, 2), vec![0, 2, 0, 1]).unwrap();
         let found = group_based(&x, &y, &groups, 6, 10.0).unwrap();
@@ -207,9 +217,11 @@ mod tests {
     fn edges() {
         let one = Neighbours::new(&[5.0, 5.0], &[5.0, 5.0]).unwrap();
         assert_eq!(image_based(&one, 6, 10.0), 0.0);
-        assert!((group_to_group(&[5.0, 5.0], &[5.0, 5.0], 10.0) - 1.0).abs() < 1e-15);
-        assert_eq!(group_to_group(&[0.0, 10.0], &[0.0, 0.0], 10.0), 0.0);
-        assert_eq!(group_to_group(&[0.0], &[0.0], 10.0), 0.0);
+        assert_eq!(group_to_group(&one, 10.0), 1.0);
+        let far = Neighbours::new(&[0.0, 10.0], &[0.0, 0.0]).unwrap();
+        assert_eq!(group_to_group(&far, 10.0), 0.0);
+        let single = Neighbours::new(&[0.0], &[0.0]).unwrap();
+        assert_eq!(group_to_group(&single, 10.0), 0.0);
         assert_eq!(geometry_bound(&[], &[], 10.0), 0.0);
         assert_eq!(geometry_bound(&[0.0, 1e3], &[0.0, 1e3], 10.0), BOUND_CAP);
         assert_eq!(effective_min_acceptance(0.0), EPSILON);

@@ -4,14 +4,11 @@
 //! scikit-image's `phase_cross_correlation` does it: a coarse peak by FFT, then a matrix-multiply DFT of
 //! 1.5 pixels around it at the upsampled resolution.
 
-use std::borrow::Cow;
-
 use ndarray::{Array2, ArrayView2};
 use num_complex::{Complex32, Complex64};
 
 use super::fft::{Fft2, frequency};
 use super::real_fft::RealFft2;
-use super::vector::{all_finite, kernel};
 
 mod peak;
 
@@ -61,7 +58,8 @@ pub fn phase_correlation(
     within: Option<f64>,
 ) -> Result<[f64; 2], RegistrationError> {
     let mut spectrum = Cross::of(reference, moving, plain)?;
-    unit_modulus(&mut spectrum.product, 100.0 * f64::from(f32::EPSILON));
+    let floor = 100.0 * f64::from(f32::EPSILON);
+    spectrum.product.iter_mut().for_each(|p| *p /= p.norm_sqr().sqrt().max(floor));
     Ok(spectrum.peak(upsample, within))
 }
 
@@ -86,26 +84,13 @@ pub fn plain_correlation(
     Ok(Cross::of(reference, moving, plain)?.peak(upsample, within))
 }
 
-kernel! {
-    /// Divides values by their modulus, or by `floor` where that is larger.
-    fn unit_modulus(values: &mut [Complex64], floor: f64) {
-        for v in values {
-            let modulus = v.norm_sqr().sqrt();
-            *v *= 1.0 / if modulus > floor { modulus } else { floor };
-        }
-    }
-}
-
 /// Pixels in row order.
-fn plain(image: ArrayView2<'_, f64>) -> Cow<'_, [f64]> {
-    match image.to_slice() {
-        Some(values) => values.into(),
-        None => image.iter().copied().collect(),
-    }
+fn plain(image: ArrayView2<'_, f64>) -> Vec<f64> {
+    image.iter().copied().collect()
 }
 
 /// Pixels minus their mean, times a Hann window, in row order.
-fn windowed(image: ArrayView2<'_, f64>) -> Cow<'_, [f64]> {
+fn windowed(image: ArrayView2<'_, f64>) -> Vec<f64> {
     // One sample more on either side than NumPy's `hanning`, whose ends are zero: a line of one or two
     // pixels keeps its weight.
     let hann = |n: usize| -> Vec<f64> {
@@ -114,11 +99,9 @@ fn windowed(image: ArrayView2<'_, f64>) -> Cow<'_, [f64]> {
     };
     let (down, across) = (hann(image.nrows()), hann(image.ncols()));
     let mean = image.sum() / image.len() as f64;
-    let mut out = Vec::with_capacity(image.len());
-    for (row, d) in image.rows().into_iter().zip(&down) {
-        out.extend(row.iter().zip(&across).map(|(v, a)| (v - mean) * d * a));
-    }
-    out.into()
+    let rows = image.into_iter().collect::<Vec<_>>();
+    let lines = rows.chunks_exact(across.len()).zip(&down);
+    lines.flat_map(|(row, d)| row.iter().zip(&across).map(move |(v, a)| (**v - mean) * d * a)).collect()
 }
 
 /// F(reference)·conj(F(moving)) of two real images, as [`RealFft2`] lays it out.
@@ -133,7 +116,7 @@ impl Cross {
     fn of(
         reference: ArrayView2<'_, f64>,
         moving: ArrayView2<'_, f64>,
-        prepare: impl for<'a> Fn(ArrayView2<'a, f64>) -> Cow<'a, [f64]>,
+        prepare: impl Fn(ArrayView2<'_, f64>) -> Vec<f64>,
     ) -> Result<Self, RegistrationError> {
         check_pair(reference, moving)?;
         let shape = reference.dim();
@@ -183,8 +166,7 @@ fn check_pair(reference: ArrayView2<'_, f64>, moving: ArrayView2<'_, f64>) -> Re
 
 fn check(which: &'static str, image: ArrayView2<'_, f64>) -> Result<(), RegistrationError> {
     let first = *image.first().ok_or(RegistrationError::Empty)?;
-    let finite = image.rows().into_iter().all(|row| row.to_slice().is_some_and(all_finite));
-    if !finite && let Some(((row, col), &value)) = image.indexed_iter().find(|(_, v)| !v.is_finite()) {
+    if let Some(((row, col), &value)) = image.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(RegistrationError::NotFinite { which, value, row, col });
     }
     if image.iter().all(|&v| v == first) {

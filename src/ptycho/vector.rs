@@ -24,38 +24,3 @@ macro_rules! kernel {
 }
 
 pub(crate) use kernel;
-
-/// Values looked at side by side.
-const LANES: usize = 8;
-
-kernel! {
-    /// Whether every value is finite.
-    pub(crate) fn all_finite(values: &[f64]) -> bool {
-        // Zero times what is not finite is NaN, and stays so.
-        let mut lanes = [0.0; LANES];
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += value * 0.0;
-            }
-        }
-        lanes.iter().sum::<f64>() == 0.0 && rest.iter().all(|v| v.is_finite())
-    }
-}
-
-kernel! {
-    /// \[smallest, largest\] of finite values and of two others.
-    pub(crate) fn extremes(values: &[f64], so_far: [f64; 2]) -> [f64; 2] {
-        let (mut low, mut high) = ([so_far[0]; LANES], [so_far[1]; LANES]);
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for i in 0..LANES {
-                low[i] = if chunk[i] < low[i] { chunk[i] } else { low[i] };
-                high[i] = if chunk[i] > high[i] { chunk[i] } else { high[i] };
-            }
-        }
-        let least = low.iter().chain(rest).copied().fold(so_far[0], f64::min);
-        let most = high.iter().chain(rest).copied().fold(so_far[1], f64::max);
-        [least, most]
-    }
-}

@@ -182,8 +182,11 @@ mod tests {
             })
             .collect();
         assert!(own.iter().all(|groups| groups.len() >= 24));
+        // All that are among anyone's seven nearest.
+        let near: BTreeSet<u32> =
+            (0..50).flat_map(|i| scan.around(i, 8).into_iter().skip(1).map(|n| n.image)).collect();
         let used = coverage(&groups, 50);
-        assert_eq!((used.groups, used.used), (1_234, 50));
+        assert_eq!((used.groups, used.used), (1_234, near.len()));
         let all = chosen(&scan, pool, 50 * 35, 3).unwrap();
         let first: BTreeSet<Vec<u32>> = all.outer_iter().take(35).map(|g| g.to_vec()).collect();
         assert_eq!(first.len(), 35);

@@ -32,11 +32,8 @@ pub fn ring_correlation(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Metri
     let mut fft = RealFft2::new(side, side);
     let mut spectrum = |image: ArrayView2<'_, f64>| {
         let (r0, c0) = ((rows - side) / 2, (cols - side) / 2);
-        let square = image.slice_move(s![r0..r0 + side, c0..c0 + side]);
-        match square.to_slice() {
-            Some(values) => fft.forward(values),
-            None => fft.forward(&square.iter().copied().collect::<Vec<f64>>()),
-        }
+        let square = image.slice(s![r0..r0 + side, c0..c0 + side]);
+        fft.forward(&square.iter().copied().collect::<Vec<f64>>())
     };
     let (first, second) = (spectrum(a), spectrum(b));
     // Rounded distance of the farthest corner.

@@ -23,8 +23,6 @@ pub use ssim::{
 
 use ndarray::ArrayView2;
 
-use super::vector::{all_finite, extremes};
-
 /// Why a metric has no value for a pair of images.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MetricError {
@@ -81,9 +79,6 @@ fn check(truth: ArrayView2<'_, f64>, prediction: ArrayView2<'_, f64>) -> MetricR
 
 /// Checks that every value is finite.
 fn check_finite(which: &'static str, image: ArrayView2<'_, f64>) -> MetricResult<()> {
-    if image.rows().into_iter().all(|row| row.to_slice().is_some_and(all_finite)) {
-        return Ok(());
-    }
     match image.indexed_iter().find(|(_, v)| !v.is_finite()) {
         None => Ok(()),
         Some(((row, col), &value)) => Err(MetricError::NotFinite { which, value, row, col }),
@@ -92,14 +87,9 @@ fn check_finite(which: &'static str, image: ArrayView2<'_, f64>) -> MetricResult
 
 /// Peak to peak: largest minus smallest value. The image must be finite and not empty.
 pub fn peak_to_peak(image: ArrayView2<'_, f64>) -> f64 {
-    let mut extent = [f64::INFINITY, f64::NEG_INFINITY];
-    for row in image.rows() {
-        extent = match row.to_slice() {
-            Some(values) => extremes(values, extent),
-            None => row.iter().fold(extent, |[lo, hi], &v| [lo.min(v), hi.max(v)]),
-        };
-    }
-    extent[1] - extent[0]
+    let (lo, hi) =
+        image.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+    hi - lo
 }
 
 /// Mean, summed in row order so that the result is the same on every machine.

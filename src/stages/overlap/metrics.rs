@@ -4,6 +4,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use super::Params;
+use crate::diag::StageResult;
 use crate::ptycho::dataset::Dataset;
 use crate::ptycho::groups::Neighbours;
 use crate::ptycho::overlap;
@@ -42,11 +43,12 @@ impl Metrics {
         total: usize,
         diameter: f64,
         seed_subsample: u64,
-    ) -> Self {
+    ) -> StageResult<Self> {
         let k = params.neighbor_count as usize;
         let (x, y) = overlap::centres(&data.x, &data.y, groups);
+        let centres = Neighbours::new(&x, &y)?;
         let bound = overlap::geometry_bound(&data.x, &data.y, diameter);
-        Self {
+        Ok(Self {
             metrics_version: "1.0",
             gridsize: params.gridsize,
             s_img: params.s_img,
@@ -56,13 +58,13 @@ impl Metrics {
             rng_seed_subsample: seed_subsample,
             metric_1_group_based_avg: overlap::group_based(&data.x, &data.y, groups, k, diameter),
             metric_2_image_based_avg: overlap::image_based(scan, k, diameter),
-            metric_3_group_to_group_avg: overlap::group_to_group(&x, &y, diameter),
+            metric_3_group_to_group_avg: overlap::group_to_group(&centres, diameter),
             n_images_total: total,
             n_images_subsampled: data.len(),
             n_unique_images: scan.places().len(),
             n_groups_actual: groups.nrows(),
             geometry_acceptance_bound: bound,
             effective_min_acceptance: overlap::effective_min_acceptance(bound),
-        }
+        })
     }
 }

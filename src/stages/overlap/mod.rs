@@ -112,7 +112,7 @@ impl Stage for Overlap {
     fn kind(&self) -> Kind {
         Kind {
             name: "overlap",
-            version: 2,
+            version: 1,
             summary: "keep part of a scan and measure the overlap of its positions",
             inputs: &[Slot { name: "data", arity: Arity::One, doc: "dataset (NPZ)" }],
             outputs: &[
@@ -156,7 +156,7 @@ impl Stage for Overlap {
         }
         let scan = Neighbours::new(&data.x, &data.y)?;
         let groups = params.groups(&scan, seed_groups)?;
-        let metrics = Metrics::measure(&params, &data, &scan, &groups, total, diameter, seed_subsample);
+        let metrics = Metrics::measure(&params, &data, &scan, &groups, total, diameter, seed_subsample)?;
         let coverage = coverage(&groups, data.len());
 
         data.append_transformation(

@@ -31,7 +31,7 @@ impl Stage for Simulate {
     fn kind(&self) -> Kind {
         Kind {
             name: "simulate",
-            version: 2,
+            version: 1,
             summary: "simulate a scan: object, probe, positions, dose in photons per image, Poisson noise",
             inputs: &[
                 Slot {
