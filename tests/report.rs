@@ -41,7 +41,7 @@ fn dossier(env: &TestEnvironment) -> Dossier {
 
 /// What every machine and every run agree on: no times, names of hosts and runs or amounts of memory; digests
 /// and numbers only so far as no processor computes them differently; long lists by their length and ends.
-fn settled(value: &mut Value, key: &str) {
+fn settled(value: &mut Value) {
     const TIMES: [&str; 12] = [
         "started",
         "seconds",
@@ -66,12 +66,12 @@ fn settled(value: &mut Value, key: &str) {
                 {
                     *value = Value::from("…");
                 } else {
-                    settled(value, key);
+                    settled(value);
                 }
             }
         }
         Value::Array(list) => {
-            list.iter_mut().for_each(|value| settled(value, key));
+            list.iter_mut().for_each(settled);
             if list.len() > 6 && list.iter().all(|v| v.is_number() || v.is_null()) {
                 let ends = [list[0].to_string(), list[list.len() - 1].to_string()];
                 *value = Value::from(format!("{} numbers, {} … {}", list.len(), ends[0], ends[1]));
@@ -105,7 +105,7 @@ fn everything_there_is_to_tell_is_gathered() {
     }
     value["pictures"]["galleries"].as_array_mut().unwrap().truncate(1);
     value["timeline"]["bars"].as_array_mut().unwrap().truncate(1);
-    settled(&mut value, "");
+    settled(&mut value);
     insta::assert_json_snapshot!(value);
 }
 

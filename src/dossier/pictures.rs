@@ -137,10 +137,13 @@ impl PairArrays {
     }
 }
 
+/// Axes and values that pictures side by side have in common.
+type Condition = Vec<(String, String)>;
+
 /// Reads the pairs of all conditions and colours them.
 pub(super) fn pictures(records: &Records<'_>, axes: &[AxisFacts]) -> Pictures {
     let mut found = Pictures::default();
-    let mut conditions: Vec<(Vec<(String, String)>, Vec<usize>)> = Vec::new();
+    let mut conditions: Vec<(Condition, Vec<usize>)> = Vec::new();
     for task in records.of_kind("register").filter(|task| records.of(*task).is_some()) {
         let Place { condition, .. } = place(records, task, axes);
         match conditions.iter_mut().find(|(known, _)| *known == condition) {

@@ -171,11 +171,14 @@ fn title(records: &Records<'_>, task: usize, axes: &[AxisFacts], without: &[Role
     if text.is_empty() { records.plan.tasks[task].id.to_string() } else { text }
 }
 
+/// A pattern: its number, its photons, its pixels.
+type Example = (usize, f64, Array2<f64>);
+
 /// Reads positions and patterns. Packed patterns are unpacked below `scratch` for as long as it takes.
 pub(super) fn scans(records: &Records<'_>, axes: &[AxisFacts], scratch: &Path) -> Scans {
     let scored = scored(records);
     let mut scans = Scans::default();
-    let mut images: Vec<(String, String, Vec<(usize, f64, Array2<f64>)>)> = Vec::new();
+    let mut images: Vec<(String, String, Vec<Example>)> = Vec::new();
     for (task, output) in &scored {
         let name = title(records, *task, axes, &[Role::Dose, Role::Trial, Role::Model]);
         let new = !scans.positions.iter().any(|p| p.title == name) && scans.positions.len() < SCANS;

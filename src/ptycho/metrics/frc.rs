@@ -92,6 +92,8 @@ impl Threshold {
         let [a, b, c, d] = match self {
             Self::Fixed(value) => return value,
             Self::HalfBit => [0.2071, 1.9102, 1.2071, 0.9102],
+            // As published, to four decimals, and not √2.
+            #[allow(clippy::approx_constant)]
             Self::OneBit => [0.5, 2.4142, 1.5, 1.4142],
         };
         let root = f64::from(count.max(1)).sqrt();

@@ -109,8 +109,7 @@ fn check_for(
     if rows < window || cols < window {
         return Err(MetricError::TooSmall((rows, cols), window));
     }
-    // Written so that NaN fails too.
-    if !(range > 0.0) {
+    if range.is_nan() || range <= 0.0 {
         return Err(MetricError::ZeroRange("the truth is"));
     }
     Ok(())

@@ -68,7 +68,7 @@ pub(super) fn against_dose(dossier: &Dossier, rows: &[SummaryRow]) -> ChartGroup
             conditions.push(rest(row));
         }
     }
-    group.layout = if conditions.len() % 2 == 0 { "pairs" } else { "" };
+    group.layout = if conditions.len().is_multiple_of(2) { "pairs" } else { "" };
     let Some(doses) = range(rows.iter().filter_map(|row| row.photons), true) else { return group };
     for metric in PLOTTED {
         let about = METRICS[metric];
@@ -240,6 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::approx_constant)]
     fn bit_thresholds_are_the_published_ones() {
         // The rounded constants of van Heel and Schatz: (0.2071 + 1.9102/√n)/(1.2071 + 0.9102/√n) and
         // (0.5 + 2.4142/√n)/(1.5 + 1.4142/√n).
