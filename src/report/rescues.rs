@@ -49,7 +49,8 @@ pub fn rescues(view: &RunView) -> Option<String> {
 
 fn of_task(task: &str, attempts: &[AttemptView]) -> Vec<[String; 6]> {
     // Where a task computed is worth a word only if it moved.
-    let moved = attempts.windows(2).any(|pair| pair[0].had.device != pair[1].had.device);
+    let known: Vec<&String> = attempts.iter().filter_map(|attempt| attempt.had.device.as_ref()).collect();
+    let moved = known.windows(2).any(|pair| pair[0] != pair[1]);
     attempts.iter().map(|attempt| row(task, attempt, moved)).collect()
 }
 
