@@ -1,6 +1,6 @@
 //! CPU seconds of the native stages' numerics, one JSON line each; `compare.py` puts them beside other tools.
 //!
-//!     cargo bench --bench stages [-- MEASURE …]
+//!     cargo bench --bench stages [-- MEASURE …]        or `benches/compare.py`, which runs the peers, too
 //!
 //! Everything runs on one thread, five times; the fastest counts.
 
@@ -10,25 +10,40 @@ use std::error::Error;
 use std::f64::consts::TAU;
 use std::process::ExitCode;
 
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayView2};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use num_complex::Complex32;
+use phasegraph::ptycho::fft::Fft2;
 use phasegraph::ptycho::groups::{Neighbours, around_every_image};
 use phasegraph::ptycho::placement::{Between, Weights, stitch};
-use phasegraph::ptycho::{forward, overlap};
+use phasegraph::ptycho::real_fft::RealFft2;
+use phasegraph::ptycho::{forward, metrics, overlap, registration};
 
 type Measured = Result<f64, Box<dyn Error>>;
 type Measure = fn() -> Measured;
 
 const MEASURES: &[(&str, Measure)] = &[
-    ("simulate", simulate),
+    ("simulate", || simulate(false)),
+    ("poisson", || simulate(true)),
     ("group", group),
     ("overlap_metrics", overlap_metrics),
     ("stitch_whole_pixels", || stitching(false, Between::Bilinear)),
     ("stitch_bilinear", || stitching(true, Between::Bilinear)),
     ("stitch_fourier", || stitching(true, Between::Fourier)),
     ("read_patches", read_patches),
+    ("ssim", || metric(|t, p| Ok(metrics::ssim(t, p, metrics::peak_to_peak(t))?))),
+    ("ms_ssim", || metric(|t, p| Ok(metrics::ms_ssim(t, p, 1.0)?))),
+    ("ms_ssim_standard", || metric(|t, p| Ok(metrics::ms_ssim_standard(t, p, metrics::peak_to_peak(t))?))),
+    ("ring_correlation", || {
+        metric(|t, p| Ok(metrics::ring_correlation(t, p)?.crossing(metrics::Threshold::Fixed(0.5))?))
+    }),
+    ("registration", || metric(|t, p| Ok(registration::phase_correlation(t, p, 50, None)?[0]))),
+    ("fft", fft),
+    ("fft_1024", || {
+        metric(|t, _| Ok(RealFft2::new(1024, 1024).forward(&t.iter().copied().collect::<Vec<_>>())[1].re))
+    }),
+    ("copy", copy),
 ];
 
 fn main() -> ExitCode {
@@ -75,8 +90,8 @@ fn scattered(count: usize, seed: u64) -> Vec<f64> {
     (0..count).map(|_| next()).collect()
 }
 
-/// 5000 patterns of 64², of an object of 512², at 10⁶ photons each.
-fn simulate() -> Measured {
+/// 5000 patterns of 64², of an object of 512², at 10⁶ photons each; or their noise alone.
+fn simulate(noise_alone: bool) -> Measured {
     let object = Array2::from_shape_fn((512, 512), |(r, c)| {
         let (r, c) = (r as f32, c as f32);
         Complex32::from_polar(
@@ -91,6 +106,11 @@ fn simulate() -> Measured {
     let place = |seed| scattered(5000, seed).into_iter().map(|v| (32.0 + v * 448.0).round()).collect();
     let (x, y): (Vec<f64>, Vec<f64>) = (place(1), place(2));
     let mut out = Array3::zeros((x.len(), 64, 64));
+    if noise_alone {
+        let powers = forward::diffract(&object, &probe, &x, &y, out.view_mut());
+        let scale = forward::dose_scale(1e6, &powers)?;
+        return timed(|| Ok(forward::poisson(out.view_mut(), 0, scale, 1e6, 7)?));
+    }
     timed(|| {
         let powers = forward::diffract(&object, &probe, &x, &y, out.view_mut());
         let scale = forward::dose_scale(1e6, &powers)?;
@@ -154,5 +174,41 @@ fn read_patches() -> Measured {
             sums.iter_mut().zip(some).for_each(|(sum, v)| *sum += v);
         }
         Ok(sums)
+    })
+}
+
+/// A metric of two images of 1024².
+fn metric(work: fn(ArrayView2<'_, f64>, ArrayView2<'_, f64>) -> Measured) -> Measured {
+    let texture = |r: usize, c: usize| ((r * r * 7 + c * 13 + r * c) % 31) as f64 / 310.0;
+    let truth = Array2::from_shape_fn((1024, 1024), |(r, c)| {
+        0.5 + 0.3 * (0.11 * r as f64).sin() * (0.07 * c as f64).cos() + texture(r, c)
+    });
+    let prediction = Array2::from_shape_fn((1024, 1024), |(r, c)| truth[[r, c]] + 0.3 * texture(c, r));
+    timed(|| work(truth.view(), prediction.view()))
+}
+
+/// The limit of simulation and reconstruction: 1000 transforms of 64², there and back.
+fn fft() -> Measured {
+    let mut fields = vec![Complex32::new(0.3, -0.2); 100 * 64 * 64];
+    let mut plan = Fft2::<f32>::new(64, 64);
+    timed(|| {
+        for _ in 0..10 {
+            for field in fields.chunks_exact_mut(64 * 64) {
+                plan.forward(field);
+                plan.inverse(field);
+                field.iter_mut().for_each(|v| *v *= 1.0 / 4096.0);
+            }
+        }
+        Ok(fields[0])
+    })
+}
+
+/// The other limit: copying 256 MB.
+fn copy() -> Measured {
+    let from = vec![1.0f32; 64 << 20];
+    let mut to = vec![0.0f32; 64 << 20];
+    timed(|| {
+        to.copy_from_slice(&from);
+        Ok(to[17])
     })
 }

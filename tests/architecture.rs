@@ -71,8 +71,12 @@ fn rule_3_what_computes_knows_nothing_of_what_schedules() {
 }
 
 #[test]
-fn rule_4_report_sees_events_and_the_plan() {
-    each(&library(), |s| rules::imports_none_of(s, "report", &["cache", "exec", "worker", "stages", "io"]));
+fn rule_4_report_sees_events_dossiers_and_the_plan() {
+    let hidden = ["cache", "exec", "worker", "stages", "io", "ptycho", "provenance"];
+    each(&library(), |s| rules::imports_none_of(s, "report", &hidden));
+    each(&library(), |s| {
+        rules::imports_none_of(s, "dossier", &["exec", "worker", "report", "runtime", "nn"])
+    });
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn rule_6_each_outside_crate_has_one_home() {
 #[test]
 fn rule_7_no_order_from_hashing() {
     each(&library(), |s| match s.room() {
-        "plan" | "cache" | "events" | "report" | "provenance" => rules::ordered(s),
+        "plan" | "cache" | "events" | "dossier" | "report" | "provenance" => rules::ordered(s),
         _ => Vec::new(),
     });
 }

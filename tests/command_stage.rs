@@ -39,6 +39,7 @@ impl Task {
             staging,
             threads: 3,
             device: Device::Cpu,
+            gpus: vec![],
             memory: None,
             timeout_s: None,
             gpu_memory: None,
@@ -133,7 +134,7 @@ json.dump({'argv': sys.argv[1:], 'cwd': os.getcwd(), 'env': os.environ['POINT']}
 ";
     let mut task = Task::new(json!({
         "argv": ["python3", "{input.script}", "{output.report}", "{input.parts}", "--rate={param.rate}", "{param.on}",
-                 "{axis.dose}/{seed}/{threads}/{device}", 1000.5, "$HOME; rm -rf *", "{{seed}}"],
+                 "{axis.dose}/{seed}/{threads}/{device}/{gpus}", 1000.5, "$HOME; rm -rf *", "{{seed}}"],
         "values": { "rate": 0.25, "on": true },
         "env": { "POINT": "dose {axis.dose}" },
     }))
@@ -153,7 +154,7 @@ json.dump({'argv': sys.argv[1:], 'cwd': os.getcwd(), 'env': os.environ['POINT']}
         file("parts 1.txt"),
         "--rate=0.25",
         "true",
-        "1e3/42/3/cpu",
+        "1e3/42/3/cpu/0",
         "1000.5",
         "$HOME; rm -rf *",
         "{seed}"

@@ -189,6 +189,7 @@ fn trial(seed: u64, expected: &BTreeMap<String, Digest>, whole: Duration) {
         }
     }
     let ended = finished(&env);
+    let started = trace(&env).len();
     let command = if first || !has_run(&env) { "run" } else { "resume" };
     let status = start(&env, command).wait().unwrap();
     assert!(status.success(), "seed {seed}: {status}");
@@ -197,7 +198,21 @@ fn trial(seed: u64, expected: &BTreeMap<String, Digest>, whole: Duration) {
         assert_eq!(times, 1, "seed {seed}: {task} had finished and ran again");
         assert!(ended.get(&task).is_none_or(|n| *n == 1));
     }
+    // The programs themselves tell the same.
+    for task in &trace(&env)[started..] {
+        assert!(!ended.contains_key(task), "seed {seed}: {task} had finished and its program ran again");
+    }
     wait_gone("programs", seed, || processes(&token).into_iter().collect());
+}
+
+/// Tasks whose programs were started, in order.
+fn trace(env: &TestEnvironment) -> Vec<String> {
+    let text = std::fs::read_to_string(env.path("trace")).unwrap_or_default();
+    let task = |line: &str| match line.split_once(' ') {
+        Some((stage, n)) => format!("{stage}@n={n}"),
+        None => line.to_owned(),
+    };
+    text.lines().map(task).collect()
 }
 
 fn has_run(env: &TestEnvironment) -> bool {

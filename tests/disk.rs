@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Ran, TestEnvironment};
+use phasegraph::events::{RunView, read};
 
 const STUDY: &str = r#"version: 1
 study: disk
@@ -156,6 +157,15 @@ fn a_journal_cut_anywhere_can_be_told_and_resumed() {
         .find(|p| p.ends_with("journal.jsonl"))
         .unwrap();
     let whole = std::fs::read(&journal).unwrap();
+    let all = read(&journal).unwrap();
+    for cut in 0..whole.len() {
+        std::fs::write(&journal, &whole[..cut]).unwrap();
+        let kept = read(&journal).unwrap();
+        let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+        assert!(kept.len() >= lines && kept == all[..kept.len()], "cut at {cut}");
+        let ended = RunView::of(&kept).outcome.is_some();
+        assert_eq!(ended, kept.len() == all.len(), "cut at {cut}");
+    }
     for cut in (0..whole.len()).step_by(whole.len() / 25) {
         std::fs::write(&journal, &whole[..cut]).unwrap();
         let status = env.ok(&["status", "study.yaml"]).stdout;

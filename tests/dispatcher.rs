@@ -263,7 +263,7 @@ fn at_the_floor_the_failure_tells_what_was_tried() {
     trial.keep_going = true;
     let halve = Some(Halve { name: "chunk".into(), floor: 40 });
     for task in &mut trial.plan.tasks {
-        task.rescue = Some(Arc::new(Rescue { halve: halve.clone(), memory: None }));
+        task.rescue = Some(Arc::new(Rescue { halve: halve.clone(), ..Rescue::none() }));
         task.retries = Arc::new(Retries([(FailureClass::OutOfMemory, ONCE_MORE)].into()));
     }
     let (summary, events) =
@@ -290,7 +290,7 @@ fn at_the_floor_the_failure_tells_what_was_tried() {
 fn memory_grows_when_there_is_nothing_to_halve() {
     let mut trial = Trial::new(Resources { memory: Some(1 << 20), ..Resources::default() });
     let memory = Some(Grow { factor: 3.0, most: Some(5 << 20) });
-    trial.plan.tasks[0].rescue = Some(Arc::new(Rescue { halve: None, memory }));
+    trial.plan.tasks[0].rescue = Some(Arc::new(Rescue { memory, ..Rescue::none() }));
     let script = r#"if [ $name != first ] || echo "$job" | grep -q '"memory":5242880'; then finish; else
         echo '{"type":"failed","error":{"class":"out_of_memory","message":"no","hint":null},"peak_memory":null}'; fi"#;
     let (summary, events) = trial.run(script, |_| {});

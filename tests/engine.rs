@@ -245,11 +245,38 @@ fn a_second_run_beside_the_first_is_refused() {
     wait_until("the second stage", || trace(&env).contains(&"second".to_owned()));
     let ran = env.run(&["run", "study.yaml"]);
     assert_eq!(ran.code, Some(6));
-    assert!(ran.stderr.contains(&format!("is being run by process {}", child.id())), "{}", ran.stderr);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let by = format!("is being run by process {} on {}", child.id(), host.trim());
+    assert!(ran.stderr.contains(&by), "{}", ran.stderr);
     let status = env.ok(&["status", "study.yaml"]).stdout;
     assert!(status.contains(&format!("running (process {}", child.id())), "{status}");
     env.write("go", "");
     assert!(child.wait().unwrap().success());
+    assert_eq!(trace(&env), ["first", "second"], "nothing ran twice");
+    assert_eq!(env.read("phasegraph-out/results/waiting/second/out.txt"), "whole\n");
+}
+
+/// Studies with the same work, at the same time, in one folder: four orchestrators publish the same objects.
+#[test]
+fn studies_share_a_store_at_the_same_time() {
+    let env = study();
+    let names = ["a", "b", "c", "d"];
+    let text = env.read("study.yaml").replace("n: [1, 2]", "n: [1, 2, 3, 4, 5, 6]");
+    let mut runs: Vec<_> = names
+        .map(|name| {
+            let file = format!("{name}.yaml");
+            env.write(&file, &text.replace("study: sums", &format!("study: {name}")));
+            env.command(&["run", &file, "-j2", "--quiet"]).spawn().unwrap()
+        })
+        .into();
+    runs.iter_mut().for_each(|run| assert!(run.wait().unwrap().success()));
+    let total: String = (1..=6).map(|n| format!("{}\n", (10 + n) * 2)).collect();
+    for name in names {
+        assert_eq!(env.read(&format!("phasegraph-out/results/{name}/sum/total.txt")), total);
+        let states = env.states(&["run", &format!("{name}.yaml"), "--json", "--verify"]);
+        assert!(states.iter().all(|line| line.ends_with(" cached")), "{states:?}");
+    }
+    env.ok(&["store", "verify", "--dir", "phasegraph-out"]);
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn run(
         staging: staging.path().to_owned(),
         threads: 2,
         device: Device::Cpu,
+        gpus: vec![],
         memory,
         timeout_s: None,
         gpu_memory: None,

@@ -95,6 +95,7 @@ fn run_with(data: &Dataset, model_name: &str, params: Value, threads: usize) -> 
         staging: staging.clone(),
         threads,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use phasegraph::exec::{Gpu, Lease, Leases, Want};
+use phasegraph::exec::{Gpu, Lease, Leases, Want, Wish};
 
 const MIB: u64 = 1 << 20;
 const TOTAL: u64 = 64;
@@ -26,7 +26,7 @@ fn leases(dir: &Path) -> Leases {
 /// Takes so many MiB, or the whole GPU for 0.
 fn take(leases: &Leases, mib: u64) -> Result<Lease, String> {
     let want = if mib == 0 { Want::Whole } else { Want::Share(mib * MIB) };
-    leases.try_take(None, want, "trial").unwrap().map_err(|busy| busy.to_string())
+    leases.try_take(Wish::one(want), None, "trial").unwrap().map_err(|busy| busy.to_string())
 }
 
 /// Another process, killed when dropped.
@@ -83,8 +83,15 @@ fn as_another_process() {
         ["hold", mib] => {
             // Modes must not depend on it.
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-            let held = leases(&dir).try_take(None, Want::Share(mib.parse::<u64>().unwrap() * MIB), "trial");
+            let share = Want::Share(mib.parse::<u64>().unwrap() * MIB);
+            let held = leases(&dir).try_take(Wish::one(share), None, "trial");
             println!("SAY {}", told(&held));
+            forever();
+        }
+        ["wait"] => {
+            let mut place = None;
+            leases(&dir).line_up(Wish::one(Want::Whole), &mut place, "waiter").unwrap();
+            println!("SAY waits");
             forever();
         }
         ["hold-with-child"] => {
@@ -150,6 +157,21 @@ fn a_killed_holder_holds_nothing() {
     holder.kill();
     drop(beside);
     let _all = take(&leases, 0).unwrap();
+}
+
+#[test]
+fn who_waits_is_waited_for_and_a_killed_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let leases = leases(dir.path());
+    let sharer = take(&leases, 8).unwrap();
+    let mut waiter = Other::start(dir.path(), "wait");
+    assert_eq!(waiter.says(), "waits");
+    let told = take(&leases, 8).unwrap_err();
+    let who = format!("GPU 0 is waited for by process {} on here, task waiter", waiter.child.id());
+    assert!(told.contains(&who), "{told}");
+    waiter.kill();
+    let beside = take(&leases, 8).unwrap();
+    drop((sharer, beside));
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn run(stage: &dyn Stage, params: Value, input: &Path, staging: PathBuf) -> (Pat
         staging: staging.clone(),
         threads: 1,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

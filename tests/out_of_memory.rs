@@ -157,6 +157,39 @@ fn at_the_floor_it_fails_and_tells_what_was_tried() {
     );
 }
 
+#[test]
+fn a_task_for_which_no_gpu_is_large_enough_moves_to_the_processor_if_the_study_allows_it() {
+    let env = TestEnvironment::new();
+    env.write(
+        "compare.py",
+        "import sys\nif sys.argv[4] != 'cpu':\n    sys.stderr.write('torch.OutOfMemoryError: CUDA out of memory\\n')\n    \
+         sys.exit(1)\nopen(sys.argv[3], 'w').write('done')\n",
+    );
+    let argv = ARGV.replace("{output.out}\"", "{output.out}\", \"{device}\"");
+    let policy = "    resources: {device: cuda}\n    on_out_of_memory: {chunk: halve, floor: 128";
+    let leases = env.path("leases").display().to_string();
+    let run = |more: &[&str]| {
+        let mut command = env.command(&[&["run", "study.yaml", "--gpus", "0", "--json"], more].concat());
+        Ran::of(command.env("PHASEGRAPH_LEASES", &leases).output().unwrap())
+    };
+    env.write("study.yaml", &study(&argv, 256, &format!("{policy}}}\n")));
+    let ran = run(&[]);
+    assert_eq!(ran.code, Some(1), "not without being allowed: {}", ran.stderr);
+
+    env.write("study.yaml", &study(&argv, 256, &format!("{policy}, device: cpu}}\n")));
+    let ran = run(&[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(attempts(&ran), ["256 out_of_memory", "128 out_of_memory", "256 succeeded"]);
+    let tried = document(&ran)["tasks"][0]["attempts"].clone();
+    assert_eq!((&tried[1]["device"], &tried[2]["device"]), (&Value::from("cuda:0"), &Value::from("cpu")));
+    let status = env.ok(&["status", "study.yaml"]).stdout;
+    assert!(status.contains("128 chunk on cuda:0") && status.contains("256 chunk on cpu"), "{status}");
+    // What was learnt is where to begin; and results of either device are results of this study.
+    assert_eq!(common::states(&run(&[]).stdout), ["compare cached"]);
+    let ran = run(&["--force"]);
+    assert!(ran.code == Some(0) && attempts(&ran).is_empty(), "{}", ran.stderr);
+}
+
 /// Three processes, each with so many MiB of shared memory, which is no process's private data.
 const SHARED: &str = r#"
 import mmap, os, sys

@@ -187,6 +187,7 @@ fn run_stage(data: &Dataset, params: Value) -> Value {
         staging: dir.path().to_owned(),
         threads: 1,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

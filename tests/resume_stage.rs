@@ -10,6 +10,7 @@ use ndarray::{Array2, Array3};
 use num_complex::Complex32;
 use phasegraph::diag::{FailureClass, StageResult};
 use phasegraph::ptycho::dataset::Dataset;
+use phasegraph::ptycho::patches::Patches;
 use phasegraph::stages::{self, Context, Device, Job, JobInput, Report};
 use serde_json::{Value, json};
 
@@ -21,19 +22,19 @@ mod worker;
 const N: usize = 16;
 
 /// A scan of `images` patterns of a smooth probe, every one different.
-fn dataset(images: usize, path: &Path) {
+fn dataset(images: usize, side: usize, path: &Path) {
     let place = |i: usize, f: fn(f64) -> f64| 40.0 + 3.0 * (i as f64).sqrt() * f(i as f64 * 2.4);
     let x: Vec<f64> = (0..images).map(|i| place(i, f64::cos)).collect();
     let y: Vec<f64> = (0..images).map(|i| place(i, f64::sin)).collect();
     let data = Dataset {
-        diffraction: Array3::from_shape_fn((images, N, N), |(i, r, c)| {
+        diffraction: Array3::from_shape_fn((images, side, side), |(i, r, c)| {
             ((i * 37 + r * 11 + c * 5) % 103 + 1) as f32 / 170.0
         }),
         x_start: x.clone(),
         y_start: y.clone(),
         x,
         y,
-        probe: Array2::from_shape_fn((N, N), |(r, c)| {
+        probe: Array2::from_shape_fn((side, side), |(r, c)| {
             let d = (r as f32 - 8.0).powi(2) + (c as f32 - 8.0).powi(2);
             Complex32::new((-d / 20.0).exp(), 0.1 * (r as f32 / 16.0))
         }),
@@ -59,7 +60,7 @@ impl Bench {
     fn new(kind: &'static str, images: usize, model: Option<&str>, outputs: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data.npz");
-        dataset(images, &data);
+        dataset(images, N, &data);
         let file = |path: PathBuf| vec![JobInput { path, origin: "test".into(), point: BTreeMap::new() }];
         let mut inputs = BTreeMap::from([("data".to_owned(), file(data))]);
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/models");
@@ -86,6 +87,7 @@ impl Bench {
             staging: self.staging(staging),
             threads: 2,
             device: Device::Cpu,
+            gpus: vec![],
             memory: None,
             timeout_s: None,
             gpu_memory: None,
@@ -156,11 +158,15 @@ impl Bench {
         told
     }
 
-    fn same(&self, one: &str, other: &str) {
+    fn equal(&self, one: &str, other: &str) {
         for file in self.outputs {
             let read = |staging: &str| std::fs::read(self.staging(staging).join(file)).unwrap();
             assert!(read(one) == read(other), "{file} differs");
         }
+    }
+
+    fn same(&self, one: &str, other: &str) {
+        self.equal(one, other);
         let left = std::fs::read_dir(self.staging(other)).unwrap().count();
         assert_eq!(left, self.outputs.len(), "checkpoints are gone");
     }
@@ -205,10 +211,102 @@ fn a_killed_training_gives_the_same_weights() {
 #[test]
 fn a_reconstruction_goes_on_from_an_epoch() {
     for subpixel in ["bilinear", "probe_shift"] {
-        let bench = Bench::new("reconstruct", 30, None, &["image.npz", "probe.npy", "history.csv"]);
+        let bench =
+            Bench::new("reconstruct", 30, None, &["image.npz", "probe.npy", "positions.csv", "history.csv"]);
         let params = json!({"epochs": 6, "subpixel": subpixel, "batch": 3});
         bench.goes_on([params.clone(), params.clone(), params], [2, 4]);
     }
+}
+
+/// Patches of a scan, every one different.
+fn patches(count: usize, side: usize, path: &Path) {
+    let place = |i: usize, f: fn(f64) -> f64| 40.3 + 0.1 * (i as f64).sqrt() * f(i as f64 * 2.4);
+    let value =
+        |(i, r, c): (usize, usize, usize)| Complex32::new(((i + r) % 17) as f32, ((i * c) % 13) as f32);
+    let patches = Patches {
+        patches: Array3::from_shape_fn((count, side, side), value),
+        x: (0..count).map(|i| place(i, f64::cos)).collect(),
+        y: (0..count).map(|i| place(i, f64::sin)).collect(),
+    };
+    patches.write(path).unwrap();
+}
+
+fn stitching(count: usize, side: usize) -> Bench {
+    let mut bench = Bench::new("stitch", 30, None, &["image.npz"]);
+    dataset(30, side, &bench.folder.path().join("data.npz"));
+    let path = bench.folder.path().join("patches.npz");
+    patches(count, side, &path);
+    let input = JobInput { path, origin: "test".into(), point: BTreeMap::new() };
+    bench.inputs.insert("patches".to_owned(), vec![input]);
+    bench
+}
+
+#[test]
+fn stitching_goes_on_from_a_patch() {
+    let params = json!({"between_pixels": "fourier"});
+    stitching(2000, N).goes_on([params.clone(), params.clone(), params.clone()], [512, 1024]);
+    // Of other patches, or weighed otherwise, nothing is taken over.
+    let bench = stitching(2000, N);
+    assert!(bench.run("ended", params.clone(), Some(512)).0.is_err());
+    let (result, from) = bench.run("ended", json!({}), None);
+    result.unwrap();
+    assert_eq!(from, 0);
+    assert!(bench.run("other", params.clone(), Some(512)).0.is_err());
+    patches(1999, N, &bench.folder.path().join("patches.npz"));
+    assert_eq!(bench.run("other", params, None).1, 0);
+}
+
+/// A stage with so many times the least work, and its parameters.
+type Work = fn(usize) -> (Bench, Value);
+
+/// Workers ended by kill -9 as soon as they have left a checkpoint: the work goes on from there, to the same bytes.
+#[test]
+fn what_is_killed_goes_on_from_its_checkpoint() {
+    // A prime side, of which a transform takes its time.
+    let stitch: Work = |n| (stitching(3000 * n, 37), json!({"between_pixels": "fourier"}));
+    let train: Work = |n| {
+        let bench = Bench::new("train", 30, None, &["model.onnx", "history.csv", "manifest.json"]);
+        let params = json!({
+            "architecture": "pinn", "gridsize": 1, "width": 4, "depth": 1, "epochs": 60 * n, "max_groups": 30
+        });
+        (bench, params)
+    };
+    let reconstruct: Work = |n| {
+        let outputs = &["image.npz", "probe.npy", "positions.csv", "history.csv"];
+        (Bench::new("reconstruct", 60, None, outputs), json!({"epochs": 300 * n}))
+    };
+    for work in [stitch, train, reconstruct] {
+        // More of it where a machine is too quick to be met at it.
+        assert!([1, 4, 16, 64].into_iter().any(|n| killed_at_work(work(n))));
+    }
+}
+
+/// Whether the worker could be killed between its first checkpoint and its end. If so, all is as it must be.
+fn killed_at_work((bench, params): (Bench, Value)) -> bool {
+    let checkpoint = bench.staging("ended").join("checkpoint.npz");
+    let (mut worker, _stdin, mut lines) = worker::start(bench.job("ended", params.clone()));
+    let met = loop {
+        let Some(line) = lines.next() else { break false };
+        if line.unwrap().contains(r#""type":"finished""#) {
+            break false;
+        }
+        if checkpoint.exists() {
+            break true;
+        }
+    };
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    if !met || !checkpoint.exists() {
+        return false;
+    }
+    let (result, from) = bench.run("ended", params.clone(), None);
+    result.unwrap();
+    assert!(from > 0, "{} began anew", bench.kind);
+    bench.run("undisturbed", params, None).0.unwrap();
+    // A kill in the middle of a saving may leave a nameless rest; the engine removes the folder.
+    bench.equal("undisturbed", "ended");
+    assert!(!checkpoint.exists());
+    true
 }
 
 /// What a crash of the machine may leave: a record of values that never reached the disk, half a line, values

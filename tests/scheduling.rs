@@ -197,3 +197,103 @@ fn without_a_gpu_the_task_fails_and_says_so() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("a asks for a CUDA device, but none was found"), "{stderr}");
 }
+
+/// Lets a machine seem to have GPUs of 8 GiB.
+fn with_gpus(env: &TestEnvironment, command: &mut std::process::Command, gpus: u32) {
+    let lines: String = (0..gpus).map(|n| format!("echo '{n}, GPU-{n}, 8192'\n")).collect();
+    env.write("bin/nvidia-smi", &format!("#!/bin/sh\n{lines}"));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(env.path("bin/nvidia-smi"), mode).unwrap();
+    let path = format!("{}:{}", env.path("bin").display(), std::env::var("PATH").unwrap());
+    command.env("PATH", path).env("PHASEGRAPH_LEASES", env.path("leases"));
+}
+
+#[test]
+fn a_program_sees_as_many_gpus_as_it_asked_for_and_no_others() {
+    let env = TestEnvironment::new();
+    let stage = |name: &str, resources: &str| {
+        format!(
+            "  {name}:\n    phase: C\n    kind: command\n    outputs: {{out: out}}\n    resources: {{{resources}}}\n    \
+             params: {{argv: [sh, -c, 'echo \"$0 $1 $(printenv CUDA_VISIBLE_DEVICES || echo none)\" > $2', \"{{device}}\", \"{{gpus}}\", \"{{output.out}}\"]}}\n"
+        )
+    };
+    let stages = stage("two", "device: cuda, gpus: 2")
+        + &stage("share", "device: cuda, gpu_memory: 1GiB")
+        + &stage("none", "cores: 1");
+    env.write("study.yaml", &format!("version: 1\nstudy: seen\nstages:\n{stages}"));
+    let run = |mask: Option<&str>, more: &[&str]| {
+        let mut command = env.command(&[&["run", "study.yaml", "-j1", "--force"], more].concat());
+        with_gpus(&env, &mut command, 4);
+        if let Some(mask) = mask {
+            command.env("CUDA_VISIBLE_DEVICES", mask);
+        }
+        let output = command.output().unwrap();
+        let seen = ["two", "share", "none"].map(|stage| {
+            let text = std::fs::read_to_string(env.path(&format!("phasegraph-out/results/seen/{stage}/out")));
+            text.unwrap_or_default().trim().to_owned()
+        });
+        (output.status.code(), String::from_utf8(output.stderr).unwrap(), seen)
+    };
+    let (code, stderr, seen) = run(None, &[]);
+    assert_eq!((code, seen), (Some(0), ["cuda:0 2 0,1", "cuda:0 1 0", "cpu 0 none"].map(str::to_owned)));
+    assert!(stderr.contains("start    two on cuda:0,1"), "{stderr}");
+    // The third and the first of the machine, and of these the second: CUDA's own numbers are others.
+    let (code, _, seen) = run(Some("2,0"), &[]);
+    assert_eq!((code, seen), (Some(0), ["cuda:0 2 2,0", "cuda:0 1 2", "cpu 0 2,0"].map(str::to_owned)));
+    let (code, stderr, _) = run(None, &["--gpus", "1"]);
+    assert_eq!(code, Some(7));
+    assert!(
+        stderr.contains("two: no GPU could be leased: it asks for 2 GPUs at a time, and there are 1"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn who_wants_more_than_others_leave_is_not_passed_over_for_ever() {
+    for (gpus, many, one) in [(1, "gpu_memory: 3GiB", "gpus: 1"), (2, "gpus: 1", "gpus: 2")] {
+        let env = TestEnvironment::new();
+        let file = env.path("trace").display().to_string();
+        let stage = |name: &str, more: &str, seconds: &str, resources: &str| {
+            format!(
+                "  {name}:\n    phase: C\n    kind: command\n    outputs: {{out: out}}\n{more}    resources: {{device: cuda, {resources}}}\n    \
+                 params: {{argv: [sh, -c, 'echo begin {name} >> {file}; sleep {seconds}; echo end {name} >> {file}; echo $0 > $1', {name}, \"{{output.out}}\"]}}\n"
+            )
+        };
+        // Two at a time, never ending at the same moment.
+        let numbers: Vec<String> = (0..24).map(|n| n.to_string()).collect();
+        let many = stage("many", "    over: [n]\n", "0.2{axis.n}", many);
+        let head = |study: &str| {
+            format!("version: 1\nstudy: {study}\naxes:\n  n: [{}]\nstages:\n", numbers.join(","))
+        };
+        let cpu = "  first:\n    phase: C\n    kind: command\n    outputs: {out: out}\n    params: {argv: [sh, -c, 'sleep 0.5; echo > out']}\n";
+        let after = "    priority: 9\n    inputs: {after: first.out}\n";
+        // Of the same run, and ready only when the others have begun; then of another.
+        env.write("together.yaml", &(head("together") + &many + cpu + &stage("one", after, "0.1", one)));
+        env.write("many.yaml", &(head("many") + &many));
+        env.write(
+            "one.yaml",
+            &("version: 1\nstudy: one\nstages:\n".to_owned() + &stage("one", "", "0.1", one)),
+        );
+        let start = |study: &str| {
+            let mut command = env.command(&["run", study, "-j3", "--force"]);
+            with_gpus(&env, &mut command, gpus);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        };
+        for studies in [&["together.yaml"][..], &["many.yaml", "one.yaml"]] {
+            let _ = std::fs::remove_file(env.path("trace"));
+            let mut runs = Vec::new();
+            for study in studies {
+                runs.push(start(study));
+                wait_until("the first of many", || !trace(&env).is_empty());
+            }
+            runs.iter_mut().for_each(|run| assert!(run.wait().unwrap().success()));
+            let trace = trace(&env);
+            let one = trace.iter().position(|line| line == "begin one").unwrap();
+            assert_eq!(trace[one + 1], "end one", "alone: {trace:?}");
+            let after = trace[one..].iter().filter(|line| *line == "begin many").count();
+            assert!(after >= 6, "{studies:?}: only {after} of many came later: {trace:?}");
+            let together = trace.windows(2).any(|pair| pair == ["begin many", "begin many"]);
+            assert!(together, "many do not share: {trace:?}");
+        }
+    }
+}

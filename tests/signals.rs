@@ -5,7 +5,7 @@
 mod common;
 
 use std::process::{Child, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{TestEnvironment, wait_until};
 use nix::sys::signal::{Signal, kill};
@@ -26,7 +26,8 @@ fn study(script: &str) -> TestEnvironment {
 }
 
 fn start(env: &TestEnvironment) -> Child {
-    let mut command = env.command(&["run", "study.yaml"]);
+    // Longer than any test waits: what ends before was not ended by the grace period's end.
+    let mut command = env.command(&["run", "study.yaml", "--grace", "600"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("the program", || env.path("started").exists());
     // Its traps are set right after that.
@@ -70,16 +71,14 @@ fn asked_once_a_program_may_finish_and_its_result_is_kept() {
 #[test]
 fn asked_twice_everything_ends_at_once() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let mark = format!("31.0{}", signal as i32);
+        let mark = format!("631.0{}", signal as i32);
         let env = study(&format!("trap \"\" TERM INT HUP; sleep {mark} & sleep {mark}; wait"));
         let child = start(&env);
         send(&child, signal);
         std::thread::sleep(Duration::from_millis(300));
         assert!(running(&format!("sleep {mark}")) > 0, "the grace period has only begun");
-        let begin = Instant::now();
         send(&child, signal);
         end(child);
-        assert!(begin.elapsed() < Duration::from_secs(5), "{signal}: took {:?}", begin.elapsed());
         wait_until("the children", || running(&format!("sleep {mark}")) == 0);
         let status = env.ok(&["status", "study.yaml"]).stdout;
         assert!(status.contains("interrupted"), "{status}");
@@ -88,15 +87,13 @@ fn asked_twice_everything_ends_at_once() {
 
 #[test]
 fn the_grace_period_ends() {
-    let env = study("trap \"\" TERM; sleep 33.5; sleep 33.5");
+    let env = study("trap \"\" TERM; sleep 633.5; sleep 633.5");
     let mut command = env.command(&["run", "study.yaml", "--grace", "1"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("the program", || env.path("started").exists());
-    let begin = Instant::now();
     send(&child, Signal::SIGTERM);
     end(child);
-    assert!(begin.elapsed() < Duration::from_secs(15));
-    wait_until("the children", || running("sleep 33.5") == 0);
+    wait_until("the children", || running("sleep 633.5") == 0);
 }
 
 #[test]

@@ -99,6 +99,38 @@ fn a_damaged_object_that_its_stamp_vouches_for_is_found_and_never_served() {
     env.ok(&["provenance", &format!("{RESULTS}/sum/total.txt")]);
 }
 
+/// Damage and edits that left no trace in any stamp: only who reads everything can see them.
+#[test]
+fn a_run_with_verify_believes_no_record() {
+    use phasegraph::cache::{Hashed, Stamp, StatIndex};
+    let env = ran();
+    damage(&object(&env, "24\n"), |bytes| bytes[0] = b'4');
+    vouch(&env, "24\n");
+    let all_cached = |states: &[String]| states.iter().all(|s| s.ends_with(" cached"));
+    assert!(all_cached(&env.states(&["run", "study.yaml", "--json"])), "the danger is real");
+    let states = env.states(&["run", "study.yaml", "--json", "--verify"]);
+    assert_eq!(
+        states,
+        ["make@n=1 cached", "make@n=2 cached", "double@n=1 cached", "double@n=2 succeeded", "sum cached"]
+    );
+    assert_eq!(env.read(&format!("{RESULTS}/double/n=2/doubled.txt")), "24\n");
+
+    let base = env.path("base.txt");
+    damage(&base, |bytes| bytes[0] = b'2');
+    let mut stat = StatIndex::load(env.path("phasegraph-out/store/stat.jsonl"), false).unwrap();
+    let hashed = Hashed { stamp: Stamp::of(&base.metadata().unwrap()), digest: Digest::of(b"10\n") };
+    // However the study's folder is written there.
+    for path in [&*base, Path::new("base.txt")] {
+        stat.record_copy(path, hashed);
+    }
+    stat.flush();
+    assert!(all_cached(&env.states(&["run", "study.yaml", "--json"])), "the danger is real");
+    let plan = env.ok(&["plan", "study.yaml", "--verify"]).stdout;
+    assert!(plan.contains("content of input base[0] changed: "), "{plan}");
+    env.ok(&["run", "study.yaml", "--verify"]);
+    assert_eq!(env.read(&format!("{RESULTS}/sum/total.txt")), "42\n44\n");
+}
+
 #[test]
 fn a_damaged_record_is_found_and_its_task_runs_again() {
     let env = ran();

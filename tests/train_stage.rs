@@ -109,6 +109,7 @@ fn run_with(datasets: &[Dataset], params: Value, threads: usize, change: impl Fn
         staging,
         threads,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

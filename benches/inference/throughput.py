@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "memory"))
 import worker  # noqa: E402
 
-BATCHES = (4, 8, 16, 32, 64)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def groups(data: Path, channels: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 
   compare.py                                     all measures; peers are installed into the cache folder
   compare.py --quick                             a first impression, in less than two minutes
-  compare.py --write docs/benchmarks.md          and puts the tables into the document
+  compare.py --write docs/benchmarks.md          and puts the tables into the document, each measure's in its place
   compare.py --measures speed --shapes m1000 --tools phasegraph,ninja,sh --repeat 9
 
 phasegraph itself is not built: `cargo build --release` first.
@@ -26,7 +26,7 @@ from correctness import measure_correctness
 from graph import SHAPES
 from hashing import measure_hashing
 from report import Findings
-from speed import Settings, measure_shape
+from speed import Settings, measure_shape, prepare
 from tools import Tool, available, catalogue, environment, install
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +61,7 @@ def arguments() -> argparse.Namespace:
     add("--measures", type=some(MEASURES), default=list(MEASURES), help=",".join(MEASURES))
     add("--shapes", type=some(SHAPES), help="numbers of tasks (default: all; quick: m1000)")
     add("--tools", type=some(TOOLS), help=f"{','.join(TOOLS)} (default: all)")
+    add("--timed", type=some(TOOLS), help="of these, those whose speed is measured (default: all)")
     add("--repeat", type=int, help="rounds, each with one run of every tool (default: 7; quick: 2)")
     add(
         "--patience",
@@ -73,6 +74,11 @@ def arguments() -> argparse.Namespace:
     )
     add("--mebibytes", type=int, help="size of each of the four hashed files (default: 512; quick: 128)")
     add("--slow", action="store_true", help="run DVC from nothing at m1000, too: a quarter of an hour")
+    add(
+        "--prepare",
+        action="store_true",
+        help="only bring the larger shapes up to date, on a busy machine if need be: the next run measures them so",
+    )
     add("--quick", action="store_true", help="small shapes, quick tools, few rounds")
     add("--write", type=Path, metavar="DOCUMENT", help="replace the tables between the marks of a document")
     add("--label", default="", help="a line above the tables, for example which build was measured")
@@ -85,8 +91,8 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def run(args: argparse.Namespace) -> str:
-    """Measures and returns the Markdown. What is known so far is always in the cache folder."""
+def run(args: argparse.Namespace) -> dict[str, str]:
+    """Measures and returns measure → Markdown. What is known so far is always in the cache folder."""
     env = environment(args.cache)
     install(args.cache, args.tools)
     tools = available([t for t in catalogue(args.phasegraph.resolve()) if t.name in args.tools], env)
@@ -94,15 +100,19 @@ def run(args: argparse.Namespace) -> str:
         tools = [replace(tool, largest_cold=tool.largest) for tool in tools]
     work = args.cache / "work"
     settings = Settings(work, env, args.repeat, args.patience, args.timeout)
+    if args.prepare:
+        for shape in args.shapes:
+            prepare(shape, tools, settings)
+        return {}
     findings = Findings()
     load = os.getloadavg()[0]
-    text = ""
+    sections: dict[str, str] = {}
     for part in parts(args, tools, settings, findings):
         part()
         head = report.provenance(tools, args.date, args.label, command(), load)
-        text = head + report.markdown(findings, tools)
-        save(args.cache, findings, text)
-    return text
+        sections = {measure: head + text for measure, text in report.markdown(findings, tools).items()}
+        save(args.cache, findings, "\n".join(sections.values()))
+    return sections
 
 
 def parts(
@@ -114,8 +124,9 @@ def parts(
     if "hashing" in args.measures:
         yield lambda: findings.hashing.update(measure_hashing(tools, settings, args.mebibytes))
     if "speed" in args.measures:
+        timed = [tool for tool in tools if not args.timed or tool.name in args.timed]
         for shape in args.shapes:
-            yield partial(measure_shape, shape, tools, settings, findings.speed)
+            yield partial(measure_shape, shape, timed, settings, findings.speed)
 
 
 def command() -> str:
@@ -147,11 +158,14 @@ def main() -> None:
     args.cache.mkdir(parents=True, exist_ok=True)
     # Being told to end is like Ctrl-C: the tool that is being measured must end as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    text = run(args)
-    print(text)
+    sections = run(args)
+    if args.prepare:
+        return
+    print("\n".join(sections.values()))
     print(f"single runs: {args.cache / 'results.json'}", file=sys.stderr)
     if args.write:
-        report.write_section(args.write, text)
+        for measure, text in sections.items():
+            report.write_section(args.write, measure, text)
 
 
 if __name__ == "__main__":

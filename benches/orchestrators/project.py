@@ -30,7 +30,14 @@ class Workplace:
         self.tool, self.folder, self.env, self.timeout = tool, folder, env, timeout
         self.log = folder.with_name(folder.name + ".log")
         self.resets = 0
-        shutil.rmtree(folder, ignore_errors=True)
+        #: Says that everything is up to date already, for one run of the comparison.
+        self.ready = folder.with_name(folder.name + ".ready")
+        self.prepared = self.ready.exists()
+        self.ready.unlink(missing_ok=True)
+        if self.prepared:
+            return
+        for old in (folder, *folder.parent.glob(f"{folder.name}.old.*")):
+            shutil.rmtree(old, ignore_errors=True)
         (folder / "src").mkdir(parents=True)
         (folder / "out").mkdir()
         if tool.init:
@@ -63,6 +70,8 @@ class Project(Workplace):
         super().__init__(tool, folder, env, timeout)
         self.graph = graph
         self.versions = dict.fromkeys(graph.sources, 1)
+        if self.prepared:
+            return
         generate.write(tool.name, graph, folder)
         for path in graph.sources:
             age(folder / path)

@@ -12,7 +12,6 @@ from hashing import FILES
 from speed import Results, Series, What
 from tools import Tool
 
-BEGIN, END = "<!-- begin:results -->", "<!-- end:results -->"
 REFERENCE = "ninja"
 BOTH: tuple[What, What] = ("wall", "cpu")
 
@@ -24,10 +23,15 @@ class Findings:
     hashing: Results = field(default_factory=dict)
 
 
-def markdown(findings: Findings, tools: list[Tool]) -> str:
-    text = matrix(findings.matrix) if findings.matrix else ""
-    text += ratios(findings.speed, tools) + hashed(findings.hashing)
-    return text + "".join(measured(name, found) for name, found in findings.speed.items())
+def markdown(findings: Findings, tools: list[Tool]) -> dict[str, str]:
+    """Measure → its tables, for those that were made."""
+    tables = {
+        "correctness": matrix(findings.matrix) if findings.matrix else "",
+        "hashing": hashed(findings.hashing),
+        "speed": ratios(findings.speed, tools)
+        + "".join(measured(name, found) for name, found in findings.speed.items()),
+    }
+    return {measure: text for measure, text in tables.items() if text}
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -168,11 +172,12 @@ def matrix(found: dict[str, dict[str, Finding]]) -> str:
     return "### Correctness\n\n" + table(["case", *tools], rows)
 
 
-def write_section(document: Path, section: str) -> None:
-    """Puts the results between the marks of a document, in place of the old ones."""
+def write_section(document: Path, measure: str, section: str) -> None:
+    """Puts the results of a measure between its marks in a document, in place of the old ones."""
+    begin, end = f"<!-- begin:{measure} -->", f"<!-- end:{measure} -->"
     text = document.read_text()
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (found and ended):
-        raise SystemExit(f"{document} has no {BEGIN} … {END}")
-    document.write_text(f"{before}{BEGIN}\n\n{section.strip()}\n\n{END}{after}")
+        raise SystemExit(f"{document} has no {begin} … {end}")
+    document.write_text(f"{before}{begin}\n\n{section.strip()}\n\n{end}{after}")

@@ -80,13 +80,18 @@ def rounds(
 def measure_shape(shape: str, tools: list[Tool], settings: Settings, results: Results) -> None:
     """Adds all measures of a shape to the results."""
     graph = Graph(shape)
-    shutil.rmtree(settings.work / shape, ignore_errors=True)
+    ready = {path.stem for path in (settings.work / shape).glob("*.ready")}
+    if ready:
+        tools = [tool for tool in tools if tool.name in ready]
+    else:
+        shutil.rmtree(settings.work / shape, ignore_errors=True)
     projects = set_up(graph, tools, settings)
     cold = [project for project in projects if shape in COLD and project.tool.takes_cold(shape)]
     if cold:
         results["cold", shape] = rounds(cold, settings, f"cold {shape}", Project.cold)
     faults = {name: series.fault for name, series in results.get(("cold", shape), {}).items()}
-    faults |= {project.tool.name: build(project) for project in projects if project not in cold}
+    unbuilt = [project for project in projects if project not in cold and not project.prepared]
+    faults |= {project.tool.name: build(project) for project in unbuilt}
     lost = {name: Series(fault=fault) for name, fault in faults.items() if fault}
     ready = [project for project in projects if project.tool.name not in ("sh", *lost)]
 
@@ -99,6 +104,17 @@ def measure_shape(shape: str, tools: list[Tool], settings: Settings, results: Re
             results[name, shape] = rounds(ready, settings, f"{name} {shape}", step)
     if not any(series.fault for found in results.values() for series in found.values()):
         shutil.rmtree(settings.work / shape)
+
+
+def prepare(shape: str, tools: list[Tool], settings: Settings) -> None:
+    """Brings a shape up to date, so that the next run has only to measure it, with these tools. Small ones begin
+    from nothing then."""
+    if shape in COLD:
+        return
+    waiting = [tool for tool in tools if not (settings.work / shape / f"{tool.name}.ready").exists()]
+    for project in set_up(Graph(shape), waiting, settings):
+        if not build(project):
+            project.ready.touch()
 
 
 def set_up(graph: Graph, tools: list[Tool], settings: Settings) -> list[Project]:

@@ -289,9 +289,10 @@ impl<'a> Deciding<'a> {
             } else {
                 None
             },
-            device: match task.resources.device {
-                DeviceKind::Cpu => "cpu".into(),
-                DeviceKind::Cuda => "cuda".into(),
+            device: match (task.resources.device, task.rescue.as_ref().and_then(|rescue| rescue.device)) {
+                (DeviceKind::Cpu, _) => "cpu".into(),
+                (DeviceKind::Cuda, Some(DeviceKind::Cpu)) => "cuda or cpu".into(),
+                (DeviceKind::Cuda, _) => "cuda".into(),
             },
         }
     }

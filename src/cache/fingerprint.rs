@@ -54,7 +54,7 @@ pub struct Fingerprint<'a> {
     pub env: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
     /// `onnxruntime 1.32.0`, for kinds that use it.
     pub runtime: Option<Cow<'a, str>>,
-    /// `cpu` or `cuda`: their results differ in the last digits.
+    /// `cpu` or `cuda`: their results differ in the last digits. `cuda or cpu` where the study allows both.
     pub device: Cow<'a, str>,
 }
 

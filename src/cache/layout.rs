@@ -7,6 +7,8 @@ use crate::kind::PROVENANCE;
 
 /// What people open.
 const RESULTS: &str = "results";
+/// What is sent to others.
+const REPORTS: &str = "reports";
 /// Journals, logs and histories.
 const RUNS: &str = "runs";
 /// What results link to.
@@ -71,6 +73,11 @@ impl Layout {
     /// `results/<study>`: what people open.
     pub fn results(&self) -> PathBuf {
         self.root.join(RESULTS).join(&self.study)
+    }
+
+    /// `reports/<study>`: pages about its results.
+    pub fn report(&self) -> PathBuf {
+        self.root.join(REPORTS).join(&self.study)
     }
 
     /// `store`: shared by all studies under the same root.

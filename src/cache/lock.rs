@@ -1,17 +1,16 @@
 //! One lock for the whole store. Everyone who counts on what is in it shares the lock, runs for as long as
 //! they last; whoever removes things has it alone. It is the kernel's, so it ends with its process.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::{Layout, StoreError, layout};
 use crate::io::disk;
+use crate::os::{FileLock, Refused};
 
 /// A share in the store's lock, or the whole of it, until dropped.
 #[derive(Debug)]
 pub struct StoreLock {
-    _file: File,
+    _lock: FileLock,
 }
 
 impl StoreLock {
@@ -19,56 +18,38 @@ impl StoreLock {
     pub fn share(store: &Path) -> Result<Self, StoreError> {
         disk::create_dir_all(store).map_err(StoreError::io("create", store))?;
         let path = layout::store_lock(store);
-        let file = open(&path).map_err(StoreError::io("lock", &path))?;
-        share(file, &path)
+        FileLock::share(&path).map(|lock| Self { _lock: lock }).map_err(|refused| cleaned(refused, &path))
     }
 
     /// The same, if there is a store that can be locked: where nothing can be written, nothing is removed
     /// either.
     pub fn share_if_there(store: &Path) -> Result<Option<Self>, StoreError> {
         let path = layout::store_lock(store);
-        match open(&path).or_else(|_| File::open(&path)) {
-            Ok(file) => share(file, &path).map(Some),
-            Err(_) => Ok(None),
-        }
+        let lock = FileLock::share_if_there(&path).map_err(|refused| cleaned(refused, &path))?;
+        Ok(lock.map(|lock| Self { _lock: lock }))
     }
 
     /// Has the store in `root` alone, or says who is using it.
     pub fn own(root: &Path, host: &str) -> Result<Self, StoreError> {
-        let store = Layout::store_in(root);
-        let path = layout::store_lock(&store);
-        let mut file = open(&path).map_err(StoreError::io("lock", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy { by: users(root, &path) }),
-            Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", &path)(e)),
-        }
-        // For those who are refused meanwhile.
-        let text = format!("process {} on {host}\n", std::process::id());
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(text.as_bytes()));
-        written.map_err(StoreError::io("write", &path))?;
-        Ok(Self { _file: file })
+        let path = layout::store_lock(&Layout::store_in(root));
+        FileLock::own(&path, host).map(|lock| Self { _lock: lock }).map_err(|refused| match refused {
+            Refused::Held => StoreError::Busy { by: users(root, &path) },
+            Refused::Io(error) => StoreError::io("lock", &path)(error),
+        })
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+/// A share was refused: someone has the store alone.
+fn cleaned(refused: Refused, path: &Path) -> StoreError {
+    match refused {
+        Refused::Held => StoreError::Busy { by: cleaner(FileLock::owner(path).unwrap_or_default()) },
+        Refused::Io(error) => StoreError::io("lock", path)(error),
+    }
 }
 
-fn share(mut file: File, path: &Path) -> Result<StoreLock, StoreError> {
-    match file.try_lock_shared() {
-        Ok(()) => Ok(StoreLock { _file: file }),
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder).map_err(StoreError::io("read", path))?;
-            let holder = Some(holder.trim()).filter(|h| !h.is_empty()).unwrap_or("another process");
-            Err(StoreError::Busy { by: format!("{holder}, which is cleaning it") })
-        }
-        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", path)(e)),
-    }
+fn cleaner(name: String) -> String {
+    let name = if name.is_empty() { "another process" } else { &name };
+    format!("{name}, which is cleaning it")
 }
 
 /// Who keeps the lock from being had alone: runs, by the locks of their studies; else someone who cleans or
@@ -76,36 +57,25 @@ fn share(mut file: File, path: &Path) -> Result<StoreLock, StoreError> {
 fn users(root: &Path, lock: &Path) -> String {
     let runs = running(root);
     if !runs.is_empty() {
-        return runs
-            .into_iter()
-            .map(|(study, by)| format!("{by}, which runs `{study}`"))
-            .collect::<Vec<_>>()
-            .join("; ");
+        let named = runs.into_iter().map(|(study, by)| format!("{by}, which runs `{study}`"));
+        return named.collect::<Vec<_>>().join("; ");
     }
-    match File::open(lock).map_err(StoreError::io("lock", lock)).and_then(|file| share(file, lock)) {
-        Err(StoreError::Busy { by }) => by,
-        _ => "another phasegraph, which reads it".to_owned(),
-    }
+    FileLock::owner(lock).map_or_else(|| "another phasegraph, which reads it".to_owned(), cleaner)
 }
 
 /// Studies that are being run now, and by whom.
 pub(super) fn running(root: &Path) -> Vec<(String, String)> {
-    let mut running = Vec::new();
-    for study in Layout::all(root).unwrap_or_default() {
-        let Ok(mut file) = File::open(study.lock()) else { continue };
-        if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
-            let mut by = String::new();
-            // A holder that has not written its name yet is one all the same.
-            let _ = file.read_to_string(&mut by);
-            let by = Some(by.trim()).filter(|by| !by.is_empty()).unwrap_or("a process").to_owned();
-            running.push((study.study().to_owned(), by));
-        }
-    }
-    running
+    let owner = |study: &Layout| {
+        let by = FileLock::owner(&study.lock())?;
+        Some((study.study().to_owned(), if by.is_empty() { "a process".to_owned() } else { by }))
+    };
+    Layout::all(root).unwrap_or_default().iter().filter_map(owner).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]

@@ -26,6 +26,10 @@ pub enum Command {
     Plan(Plan),
     /// Show how the last run stands or ended
     Status(Status),
+    /// Write one HTML page: scores, pictures, curves, tasks, and whether to trust them
+    Report(Report),
+    /// Show what differs between two runs: parameters, inputs, metrics
+    Compare(Compare),
     /// Say why a task will run, or why it will not
     Explain(Explain),
     /// Print the log of a task's last attempt, or of an earlier one
@@ -154,6 +158,36 @@ pub struct Plan {
 pub struct Status {
     #[command(flatten)]
     pub study: StudyArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Report {
+    #[command(flatten)]
+    pub study: StudyArgs,
+    /// Folder for report.html and tables/ [default: reports/<study>, beside results]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// The model that differences are to at first; a reader can choose another [default: the first]
+    #[arg(long, value_name = "MODEL")]
+    pub reference: Option<String>,
+    /// The axis that only repeats, over which means are taken [default: one called trial, seed, repeat or draw]
+    #[arg(long, value_name = "AXIS")]
+    pub trials: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Compare {
+    /// A run: its folder, its name, STUDY/RUN, or STUDY for the last run of a study
+    #[arg(value_name = "RUN_A")]
+    pub a: String,
+    /// The other run
+    #[arg(value_name = "RUN_B")]
+    pub b: String,
+    #[command(flatten)]
+    pub folder: FolderArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

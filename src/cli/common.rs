@@ -30,10 +30,16 @@ pub struct Selected {
 }
 
 pub fn load(args: &StudyArgs) -> Result<Loaded, Failure> {
+    Ok(load_study(args)?.1)
+}
+
+/// The same with the study itself.
+pub fn load_study(args: &StudyArgs) -> Result<(Study, Loaded), Failure> {
     let catalog: Catalog = stages::catalog();
     let study = study::load(&args.study, &catalog, &args.sets)?;
     let layout = Layout::new(root(args)?, &study.name);
-    Ok(Loaded { plan: plan(&study, &catalog)?, layout })
+    let plan = plan(&study, &catalog)?;
+    Ok((study, Loaded { plan, layout }))
 }
 
 /// The same with what is remembered of earlier runs, read meanwhile. `afresh` trusts no record of what was

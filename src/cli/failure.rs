@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use phasegraph::cache::StoreError;
 use phasegraph::diag::{StageError, exit};
+use phasegraph::dossier::{GatherError, RunError};
 use phasegraph::events::JournalError;
-use phasegraph::exec::{LockError, RunError};
+use phasegraph::exec::{self, LockError};
 use phasegraph::plan::SelectError;
 use phasegraph::provenance::{CrateError, PlaceError, WalkError};
+use phasegraph::report::HtmlError;
 use phasegraph::study::LoadError;
 
 /// A command that could not be carried out.
@@ -49,6 +51,23 @@ pub enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// A file or folder that was asked for.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is nothing to report.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
+    /// A report.
+    #[error(transparent)]
+    Html(#[from] HtmlError),
+    /// The name of a run.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// Nothing was run yet.
     #[error("study `{study}` has not been run yet in {folder}")]
     NeverRun {
@@ -117,7 +136,9 @@ impl Failure {
             }
             Failure::NoStore { .. } => Some("say with --dir where results and store are".to_owned()),
             Failure::Damage { hint, .. } => Some((*hint).to_owned()),
-            Failure::NeverRun { .. } => Some("start it with `phasegraph run`".to_owned()),
+            Failure::NeverRun { .. } | Failure::Gather(GatherError::NeverRun { .. }) => {
+                Some("start it with `phasegraph run`".to_owned())
+            }
             _ => None,
         }
     }
@@ -127,6 +148,14 @@ impl Failure {
             Failure::Study(_) | Failure::Plan(_) => exit::INVALID_STUDY,
             Failure::Select(_) | Failure::NoSuchTask { .. } => exit::NOTHING_SELECTED,
             Failure::Walk(WalkError::Place(_) | WalkError::NotAnOutput { .. }) => exit::NOTHING_SELECTED,
+            Failure::Gather(GatherError::NoAxis { .. }) | Failure::Html(HtmlError::NoModel { .. }) => {
+                exit::NOTHING_SELECTED
+            }
+            Failure::Run(RunError::NoRun { .. } | RunError::Ambiguous { .. }) => exit::NOTHING_SELECTED,
+            Failure::Run(RunError::Read { .. })
+            | Failure::Write { .. }
+            | Failure::Gather(_)
+            | Failure::Html(_) => exit::STORAGE,
             Failure::Usage(_) => exit::USAGE,
             Failure::Damage { .. }
             | Failure::Walk(WalkError::Damaged { .. })
@@ -143,11 +172,11 @@ impl Failure {
     }
 }
 
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
+impl From<exec::RunError> for Failure {
+    fn from(error: exec::RunError) -> Self {
         match error {
-            RunError::Lock(e) => e.into(),
-            RunError::Store(e) => e.into(),
+            exec::RunError::Lock(e) => e.into(),
+            exec::RunError::Store(e) => e.into(),
         }
     }
 }

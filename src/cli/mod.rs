@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod common;
+mod compare;
 mod completions;
 mod explain;
 mod failure;
@@ -16,6 +17,7 @@ mod model;
 mod plan;
 mod progress;
 mod provenance;
+mod report;
 mod run;
 mod runtime;
 mod schema;
@@ -48,6 +50,8 @@ pub fn main() -> u8 {
         Command::Resume(run) => run::resume(&run),
         Command::Plan(plan) => plan::run(&plan),
         Command::Status(status) => status::run(&status),
+        Command::Report(report) => report::run(&report),
+        Command::Compare(compare) => compare::run(&compare),
         Command::Explain(explain) => explain::run(&explain),
         Command::Log(log) => log::run(&log),
         Command::Provenance(provenance) => provenance::run(&provenance),

@@ -3,7 +3,7 @@
 use phasegraph::cache::{History, StoreError};
 use phasegraph::diag::exit;
 use phasegraph::events::{RunView, TaskPhase};
-use phasegraph::exec::RunLock;
+use phasegraph::os::FileLock;
 use phasegraph::plan::Task;
 use phasegraph::report;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use super::surroundings::{cores, now};
 pub fn run(args: &Status) -> Result<u8, Failure> {
     let loaded = load(&args.study)?;
     let view = last_view(&loaded.layout, &loaded.plan.study)?;
-    let alive = view.outcome.is_none() && RunLock::is_held(&loaded.layout.lock());
+    let alive = view.outcome.is_none() && FileLock::owner(&loaded.layout.lock()).is_some();
     if args.json {
         #[derive(Serialize)]
         struct Document<'a, V: Serialize> {

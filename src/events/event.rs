@@ -48,10 +48,13 @@ pub struct Had {
     /// Peak resident memory, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak: Option<u64>,
+    /// Where it computed: `cpu`, `cuda:0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// What an attempt is given after memory ran out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// Units at a time, at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,9 @@ pub struct Next {
     /// Memory limit, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
+    /// Where it computes instead of where the study has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// Something that happened. `Progress` and `Forecast` are only ever shown; everything else is also kept.

@@ -64,6 +64,8 @@ pub struct TaskDetails {
     pub chunk: Option<(u64, String)>,
     /// Its memory limit, bytes.
     pub memory: Option<u64>,
+    /// Where it computes: `cpu`, `cuda:0`.
+    pub device: Option<String>,
     /// All its attempts, if there was more than one.
     pub attempts: Vec<AttemptView>,
     /// Whether an attempt was given less at a time, or more memory, than the one before.
@@ -102,6 +104,7 @@ static NOTHING_TO_SAY: TaskDetails = TaskDetails {
     warnings: Vec::new(),
     chunk: None,
     memory: None,
+    device: None,
     attempts: Vec::new(),
     rescued: false,
 };
@@ -170,12 +173,13 @@ impl RunView {
                 (self.tasks_total, self.pid, self.started) = (*tasks, *pid, record.time);
             }
             Event::TaskCached { task, .. } => self.set(task, TaskPhase::Cached),
-            Event::TaskStarted { task, log, attempt, memory, .. } => {
+            Event::TaskStarted { task, log, attempt, memory, device, .. } => {
                 self.set(task, TaskPhase::Running);
                 let view = self.details(task);
                 (view.started, view.log, view.attempt) = (Some(record.time), Some(log.clone()), *attempt);
                 (view.message, view.progress) = (None, None);
                 (view.memory, view.chunk) = (*memory, None);
+                view.device = Some(device.clone());
             }
             Event::TaskChunk { task, size, unit, .. } => {
                 self.details(task).chunk = Some((*size, unit.clone()));
@@ -206,7 +210,8 @@ impl RunView {
                 view.seconds = Some(*seconds);
                 if !view.attempts.is_empty() {
                     let (chunk, unit) = view.chunk.clone().unzip();
-                    let had = Had { chunk, unit, memory: view.memory, peak: *peak_memory };
+                    let device = view.device.clone();
+                    let had = Had { chunk, unit, memory: view.memory, peak: *peak_memory, device };
                     view.last_attempt(had, *seconds, None);
                     self.rescued += usize::from(view.rescued);
                 }

@@ -42,7 +42,9 @@ impl Around {
     }
 
     fn gpu(&self, lease: Option<&Lease>) -> Room {
-        Room { host_free: None, gpu: lease.and_then(|lease| (self.watch.look)(lease.id())) }
+        // Of several, the fullest is the one that decides.
+        let rooms = lease.into_iter().flat_map(Lease::ids).filter_map(|id| (self.watch.look)(id));
+        Room { host_free: None, gpu: rooms.min_by_key(|room| room.free) }
     }
 
     /// How long to wait for others to give memory back, after so many waits for the same task; `None` when it

@@ -19,6 +19,7 @@ use super::run::{Book, Options, Summary};
 use super::slots::Slots;
 use super::staging::Staging;
 use super::starting::Running;
+use super::waiting::Waiting;
 use super::{Change, Lease, TaskState};
 use crate::cache::{Finished, History, Intake, Known, Layout, Miss, Store, StoreError, ToHash};
 use crate::diag::{FailureClass, StageError};
@@ -75,6 +76,8 @@ pub(super) struct Dispatcher<'a, 'b> {
     pub(super) leaving: BTreeMap<u64, (Lease, Instant)>,
     /// When to ask again for a GPU that another process has.
     pub(super) next_look: Option<Instant>,
+    /// Its place in the lines for GPUs.
+    pub(super) waiting: Option<Waiting>,
     /// The task that was last told to wait for a GPU, and for whose.
     pub(super) told_held_up: Option<(usize, String)>,
     pub(super) staging: Staging,
@@ -140,6 +143,7 @@ impl<'a, 'b> Dispatcher<'a, 'b> {
             running: BTreeMap::new(),
             leaving: BTreeMap::new(),
             next_look: None,
+            waiting: None,
             told_held_up: None,
             rescues: Rescues::load(layout, options.capacity.memory)?,
             kills: Kills::new(),

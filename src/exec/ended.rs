@@ -149,7 +149,7 @@ impl Dispatcher<'_, '_> {
             attempt: running.attempt,
             peak_memory,
             host: self.options.host.clone(),
-            device: running.device.to_string(),
+            device: running.device.clone(),
             threads: running.threads,
             phasegraph: env!("CARGO_PKG_VERSION").to_owned(),
         };

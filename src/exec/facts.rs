@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::io::lines::{self, Appender};
+use crate::study::DeviceKind;
 
 /// What decides whether a task will fit again with what it once fitted with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub(super) struct Measure {
     /// Memory limit, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<u64>,
+    /// Where it computes instead of where the study has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) device: Option<DeviceKind>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +125,7 @@ impl Facts {
         alike.iter().map(|fitted| fitted.with).reduce(|a, b| Measure {
             chunk: a.chunk.into_iter().chain(b.chunk).min(),
             memory: a.memory.max(b.memory),
+            device: a.device.or(b.device),
         })
     }
 
@@ -166,7 +171,7 @@ mod tests {
     }
 
     fn chunk(chunk: u64) -> Measure {
-        Measure { chunk: Some(chunk), memory: None }
+        Measure { chunk: Some(chunk), ..Measure::default() }
     }
 
     #[test]

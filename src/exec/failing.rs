@@ -76,7 +76,8 @@ impl Dispatcher<'_, '_> {
             }
             // Another attempt, not the same again: nothing is to be waited for.
             if let Some(next) = self.rescues.next(index, task, running.attempt, had.clone()) {
-                again.next = Some(Next { chunk: next.chunk, memory: next.memory });
+                let device = next.device.map(|device| device.to_string());
+                again.next = Some(Next { chunk: next.chunk, memory: next.memory, device });
                 return self.again(&running, error, had, again, room);
             }
             alike -= self.rescues.steps(index) + self.rescues.waits(index);

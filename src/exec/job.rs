@@ -13,6 +13,8 @@ use crate::stages::{Device, Job, JobInput};
 /// What the dispatcher decided about where a task runs.
 pub(super) struct Place {
     pub(super) device: Device,
+    /// Ids of the GPUs that were leased.
+    pub(super) gpus: Vec<String>,
     pub(super) threads: usize,
     pub(super) runtime: Option<PathBuf>,
     pub(super) staging: PathBuf,
@@ -57,6 +59,7 @@ pub(super) fn job(plan: &Plan, index: usize, layout: &Layout, place: Place) -> J
         staging: place.staging,
         threads: place.threads,
         device: place.device,
+        gpus: place.gpus,
         memory: place.memory,
         timeout_s: task.resources.time_s,
         gpu_memory: task.resources.gpu_memory,

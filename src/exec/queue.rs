@@ -79,6 +79,11 @@ impl Queue {
         }
     }
 
+    /// The first of each class, in no order.
+    pub(super) fn heads(&self) -> impl Iterator<Item = usize> {
+        self.classes.iter().filter_map(|class| class.last()).map(|rank| rank.index.0)
+    }
+
     /// Takes the first task that fits; `fit` is asked for one task of each class, in order.
     pub(super) fn pop(&mut self, mut fit: impl FnMut(usize) -> Fit) -> Option<usize> {
         let mut heads: Vec<Rank> = self.classes.iter().filter_map(|c| c.last().copied()).collect();

@@ -64,9 +64,10 @@ impl Rescues {
     pub(super) fn next(&mut self, index: usize, task: &Task, attempt: u32, had: Had) -> Option<Measure> {
         let usual = Rescue::usual();
         let policy = task.rescue.as_deref().unwrap_or(&usual);
-        let next = rescue::next(policy, &had, self.machine);
+        let device = self.measure(index, task).device;
+        let next = rescue::next(policy, &had, device.unwrap_or(task.resources.device), self.machine);
         let of_task = self.tasks.entry(index).or_default();
-        of_task.next = Measure { chunk: had.chunk, memory: had.memory };
+        of_task.next = Measure { chunk: had.chunk, memory: had.memory, device };
         of_task.tried.push((attempt, had));
         if let Some(next) = next {
             of_task.next = next;
@@ -116,7 +117,8 @@ impl Rescues {
             return Ok(());
         }
         let grown = running.memory.filter(|_| running.memory != task.resources.memory);
-        let with = Measure { chunk: running.chunk.as_ref().map(|(size, _)| *size), memory: grown };
+        let device = self.tasks.get(&running.task).and_then(|of_task| of_task.next.device);
+        let with = Measure { chunk: running.chunk.as_ref().map(|(size, _)| *size), memory: grown, device };
         self.facts.fit(&task.id, &task.stage, self.conditions(task), with)
     }
 

@@ -1,17 +1,18 @@
 //! One run of a plan, from taking the lock to the last event.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::dispatcher::Dispatcher;
 use super::process::LEASH;
-use super::{Capacity, GpuWatch, Handle, Leases, LockError, RunLock, TaskState};
+use super::{Capacity, GpuWatch, Handle, Leases, TaskState};
 use crate::cache::{Layout, Memory, StoreError, StoreLock, Surroundings};
 use crate::diag::StageError;
 use crate::events::{Event, Journal, Listener, Outcome, Record, RunView};
-use crate::os;
+use crate::os::{self, FileLock, Refused};
 use crate::plan::{Plan, TaskSet};
 
 /// Finds or fetches ONNX Runtime when the first task needs it.
@@ -60,6 +61,25 @@ pub struct Summary {
     pub view: RunView,
 }
 
+/// The lock of a study could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Someone else runs this study.
+    #[error("this study is being run by {holder}")]
+    Held {
+        /// `process 123 on host`, as its lock says.
+        holder: String,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {path}: {source}")]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
 /// A run that could not be carried out; a failed task is not one.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -83,7 +103,7 @@ pub fn run(
 ) -> Result<Summary, RunError> {
     let runs = layout.runs();
     std::fs::create_dir_all(&runs).map_err(StoreError::io("create", &runs))?;
-    let _lock = RunLock::take(&layout.lock(), &options.host)?;
+    let _lock = lock(&layout.lock(), &options.host)?;
     let Memory { store, history, lock } = memory;
     // Held to the end: what this run counts on must not be cleaned away.
     let _shared = lock.map_or_else(|| StoreLock::share(store.root()), Ok)?;
@@ -130,6 +150,17 @@ pub fn run(
             Err(error.into())
         }
     }
+}
+
+/// One run at a time per study.
+fn lock(path: &Path, host: &str) -> Result<FileLock, LockError> {
+    FileLock::own(path, host).map_err(|refused| match refused {
+        Refused::Held => {
+            let holder = FileLock::owner(path).filter(|name| !name.is_empty());
+            LockError::Held { holder: holder.unwrap_or_else(|| "another process".to_owned()) }
+        }
+        Refused::Io(source) => LockError::Io { path: path.to_owned(), source },
+    })
 }
 
 /// From so many events on, waking another thread is worth it.

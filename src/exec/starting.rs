@@ -13,13 +13,13 @@ use super::job::{Place, job};
 use super::pool;
 use super::queue::Fit;
 use super::rescuing::declared;
-use super::{Busy, Change, Lease, Leases, Want};
+use super::waiting::{Leased, lease};
+use super::{Change, Lease};
 use crate::cache::StoreError;
-use crate::diag::{FailureClass, StageError};
+use crate::diag::StageError;
 use crate::events::{Event, Had, Room};
 use crate::plan::{Plan, Task};
 use crate::stages::Device;
-use crate::study::DeviceKind;
 
 /// A task in the hands of a worker.
 pub(super) struct Running {
@@ -35,7 +35,8 @@ pub(super) struct Running {
     pub(super) alone: bool,
     pub(super) attempt: u32,
     pub(super) lease: Option<Lease>,
-    pub(super) device: Device,
+    /// `cpu`, `cuda:0`, `cuda:0,2`.
+    pub(super) device: String,
     pub(super) threads: usize,
     pub(super) staging: PathBuf,
     pub(super) log: PathBuf,
@@ -52,38 +53,7 @@ impl Running {
     /// What it has.
     pub(super) fn had(&self, peak: Option<u64>) -> Had {
         let (chunk, unit) = self.chunk.clone().unzip();
-        Had { chunk, unit, memory: self.memory, peak }
-    }
-}
-
-/// How often it is asked for a GPU that another process has.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// What became of asking for a GPU.
-enum Leased {
-    /// None is wanted.
-    Nothing,
-    Here(Lease),
-    /// Others have it.
-    Busy(Busy),
-    /// There will never be one.
-    Refused(StageError),
-}
-
-/// Asks for what a task wants of a GPU.
-fn lease(task: &Task, leases: Option<&Leases>) -> Leased {
-    if task.resources.device == DeviceKind::Cpu {
-        return Leased::Nothing;
-    }
-    let refused = |message: String| Leased::Refused(StageError::new(FailureClass::Runtime, message));
-    let Some(leases) = leases else {
-        let none = "asks for a CUDA device, but none was found (nor named with --gpus)";
-        return refused(format!("{} {none}", task.id));
-    };
-    match leases.try_take(None, Want::of(&task.resources), &task.id) {
-        Ok(Ok(lease)) => Leased::Here(lease),
-        Ok(Err(busy)) => Leased::Busy(busy),
-        Err(error) => refused(format!("{}: no GPU could be leased: {error}", task.id)),
+        Had { chunk, unit, memory: self.memory, peak, device: Some(self.device.to_string()) }
     }
 }
 
@@ -111,7 +81,7 @@ impl Dispatcher<'_, '_> {
             let mut busy = None;
             let (plan, slots, runtime, leases) =
                 (self.plan, &self.slots, &self.runtime, self.options.leases.as_ref());
-            let rescues = &self.rescues;
+            let (rescues, waiting) = (&self.rescues, self.waiting.as_ref());
             let Some(queue) = &mut self.queue else { break };
             let next = queue.pop(|index| {
                 let task = &plan.tasks[index];
@@ -122,7 +92,8 @@ impl Dispatcher<'_, '_> {
                 if !slots.fits(task.resources.cores, rescues.memory(index, task)) {
                     return Fit::NotNow;
                 }
-                leased = lease(task, leases);
+                let device = rescues.measure(index, task).device.unwrap_or(task.resources.device);
+                leased = lease(task, device, leases, waiting);
                 if let Leased::Busy(by) = &leased {
                     busy.get_or_insert_with(|| (index, by.clone()));
                     return Fit::Elsewhere;
@@ -132,32 +103,27 @@ impl Dispatcher<'_, '_> {
             if wants_runtime && matches!(self.runtime, Runtime::Unknown) {
                 self.provide_runtime();
             }
-            if let Some((index, by)) = busy {
-                self.held_up(index, &by)?;
-            }
+            let busy = match busy {
+                Some((index, by)) => {
+                    self.held_up(index, &by)?;
+                    Some(index)
+                }
+                None => None,
+            };
             match (next, leased) {
                 (Some(index), Leased::Refused(error)) => self.fail(index, Failed::early(error))?,
-                (Some(index), Leased::Here(lease)) => self.begin(index, Some(lease))?,
+                (Some(index), Leased::Here(lease)) => {
+                    self.waiting.take_if(|waiting| waiting.is_for(&plan.tasks[index]));
+                    self.begin(index, Some(lease))?;
+                }
                 (Some(index), _) => self.begin(index, None)?,
-                (None, _) => return Ok(()),
+                (None, _) => {
+                    self.wait_in_line(busy);
+                    return Ok(());
+                }
             }
         }
-        Ok(())
-    }
-
-    /// A task could start if a GPU were free: one has to look again, for no other process tells when it is.
-    fn held_up(&mut self, index: usize, by: &Busy) -> Result<(), StoreError> {
-        self.next_look = Some(Instant::now() + LOOK_AGAIN);
-        // That our own tasks use the GPUs is no news.
-        let ours = self.running.values().any(|r| r.lease.is_some()) || !self.leaving.is_empty();
-        if ours {
-            return Ok(());
-        }
-        let told = (index, by.to_string());
-        if self.told_held_up.as_ref() != Some(&told) {
-            self.book.write(Event::TaskHeldUp { task: self.name(index), by: told.1.clone() })?;
-            self.told_held_up = Some(told);
-        }
+        self.waiting = None;
         Ok(())
     }
 
@@ -181,7 +147,10 @@ impl Dispatcher<'_, '_> {
             }
             _ => None,
         };
-        let device = lease.as_ref().map_or(Device::Cpu, |lease| Device::Cuda(lease.index()));
+        let gpu = lease.as_ref().and_then(|lease| lease.indices().next());
+        let device = gpu.map_or(Device::Cpu, Device::Cuda);
+        let gpus: Vec<String> = lease.iter().flat_map(Lease::ids).map(str::to_owned).collect();
+        let shown = lease.as_ref().map_or_else(|| device.to_string(), ToString::to_string);
         let measure = self.rescues.measure(index, task);
         let memory = measure.memory.or(task.resources.memory);
         let Some(threads) = self.slots.take(index, task.resources.cores, memory) else {
@@ -199,6 +168,7 @@ impl Dispatcher<'_, '_> {
         let facts = self.rescues.facts.of_kind(&task.kind);
         let place = Place {
             device,
+            gpus,
             threads,
             runtime,
             staging: staging.clone(),
@@ -221,7 +191,7 @@ impl Dispatcher<'_, '_> {
                     task: self.name(index),
                     attempt,
                     why: self.why(index, attempt),
-                    device: device.to_string(),
+                    device: shown.clone(),
                     log: log.clone(),
                     worker: pid,
                     memory,
@@ -244,7 +214,7 @@ impl Dispatcher<'_, '_> {
                     alone,
                     attempt,
                     lease,
-                    device,
+                    device: shown,
                     threads,
                     staging,
                     log,

@@ -34,13 +34,38 @@ pub fn write_grey16(path: &Path, width: u32, height: u32, grey: &[u16]) -> io::R
     atomic::write(path, &encode(width, height, (ColorType::Grayscale, BitDepth::Sixteen), &bytes)?)
 }
 
+/// The bytes of a picture of palette indices, row by row. `palette` holds 256 colours, RGB. Equal pixels give
+/// equal bytes.
+///
+/// # Errors
+/// `InvalidInput` if `indices` is not width·height long, a side is 0, or there are not 256 colours.
+pub fn encode_indexed(width: u32, height: u32, palette: &[u8], indices: &[u8]) -> io::Result<Vec<u8>> {
+    if palette.len() != 768 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a palette has 256 colours"));
+    }
+    encode_with(width, height, (ColorType::Indexed, BitDepth::Eight), Some(palette), indices)
+}
+
 fn encode(width: u32, height: u32, kind: (ColorType, BitDepth), pixels: &[u8]) -> io::Result<Vec<u8>> {
+    encode_with(width, height, kind, None, pixels)
+}
+
+fn encode_with(
+    width: u32,
+    height: u32,
+    kind: (ColorType, BitDepth),
+    palette: Option<&[u8]>,
+    pixels: &[u8],
+) -> io::Result<Vec<u8>> {
     let fault = |e: png::EncodingError| match e {
         png::EncodingError::IoError(e) => e,
         e => io::Error::new(io::ErrorKind::InvalidInput, e.to_string()),
     };
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, width, height);
+    if let Some(palette) = palette {
+        encoder.set_palette(palette.to_vec());
+    }
     encoder.set_color(kind.0);
     encoder.set_depth(kind.1);
     encoder.set_compression(Compression::Balanced);
@@ -82,6 +107,19 @@ mod tests {
         let back: Vec<u16> = back.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect();
         assert_eq!(back, grey);
         assert!(write_grey16(&path, 4, 4, &grey).is_err());
+    }
+
+    #[test]
+    fn indices_take_the_colours_of_the_palette() {
+        let palette: Vec<u8> = (0..=255u8).flat_map(|i| [i, 255 - i, 7]).collect();
+        let bytes = encode_indexed(2, 1, &palette, &[3, 250]).unwrap();
+        let mut decoder = png::Decoder::new(io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut back = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut back).unwrap();
+        assert_eq!(back, [3, 252, 7, 250, 5, 7]);
+        assert!(encode_indexed(2, 1, &palette[3..], &[3, 250]).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! because a study file is checked by the same rule by which the stage later reads it.
 
 /// Names that stand for something in every command, beside those of its inputs, outputs, values and axes.
-pub const ALWAYS: [&str; 3] = ["seed", "threads", "device"];
+pub const ALWAYS: [&str; 4] = ["seed", "threads", "device", "gpus"];
 
 /// A part of a text.
 #[derive(Debug, PartialEq, Eq)]

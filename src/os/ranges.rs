@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 /// All that can be locked: to the kernel, from 0 without end.
-pub const EVERYTHING: Range<u64> = 0..END;
+const EVERYTHING: Range<u64> = 0..END;
 const END: u64 = i64::MAX as u64;
 
 /// Opens a file for reading and writing, if it is there and no symbolic link: in a folder of several users,

@@ -16,4 +16,5 @@ pub use lineage::{Asked, Edge, Held, Lineage, LostNode, Node, SourceNode, State,
 pub use place::{Place, PlaceError};
 pub use ro_crate::{CrateError, Credits, Named, Written, write_crate};
 pub use text::text;
+pub use verify::states;
 pub use walk::{WalkError, walk};

@@ -10,7 +10,7 @@ use crate::cache::hash;
 use crate::io::digest::Digest;
 
 /// States of files of which a digest is expected, in their order; several are hashed at a time.
-pub(super) fn states(files: &[(PathBuf, Digest)]) -> Vec<State> {
+pub fn states(files: &[(PathBuf, Digest)]) -> Vec<State> {
     files.par_iter().map(|(path, digest)| state(path, digest)).collect()
 }
 

@@ -88,10 +88,7 @@ pub fn diffract_modes(
     mut out: ArrayViewMut3<f32>,
 ) -> Vec<f64> {
     let side = out.len_of(Axis(1));
-    let double = |mode: &Array2<Complex32>| -> Vec<Complex64> {
-        mode.iter().map(|p| Complex64::new(f64::from(p.re), f64::from(p.im))).collect()
-    };
-    let modes: Vec<Vec<Complex64>> = modes.iter().map(double).collect();
+    let modes: Vec<Vec<Complex64>> = modes.iter().map(in_double).collect();
     let fft = Fft2::<f64>::new(side, side);
     let wave = vec![Complex64::default(); side * side];
     let intensity = vec![0.0f64; side * side];
@@ -122,6 +119,28 @@ pub fn diffract_modes(
             },
         )
         .collect()
+}
+
+/// The power Σₖ Σ|Pₖ·O|² of every patch, the very numbers that [`diffract_modes`] gives, without the transform: a dose
+/// scale can be had before any pattern is.
+pub fn powers(object: &Array2<Complex32>, modes: &[Array2<Complex32>], x: &[f64], y: &[f64]) -> Vec<f64> {
+    let side = modes.first().map_or(0, Array2::nrows);
+    let modes: Vec<Vec<Complex64>> = modes.iter().map(in_double).collect();
+    let cut = vec![Complex64::default(); side * side];
+    let each = x.par_iter().zip(y).map_init(
+        || cut.clone(),
+        |cut, (x, y)| {
+            patch(object, *x, *y, side, cut);
+            let lit =
+                |mode: &Vec<Complex64>| cut.iter().zip(mode).map(|(o, p)| (o * p).norm_sqr()).sum::<f64>();
+            modes.iter().fold(0.0, |power, mode| power + lit(mode))
+        },
+    );
+    each.collect()
+}
+
+fn in_double(image: &Array2<Complex32>) -> Vec<Complex64> {
+    image.iter().map(|p| Complex64::new(f64::from(p.re), f64::from(p.im))).collect()
 }
 
 /// The factor s on amplitudes that brings the mean over images of Σ|P·O|² to `photons`:
@@ -280,6 +299,7 @@ mod tests {
         let (x, y) = ([20.0, 25.5, 30.25], [15.0, 17.0, 22.75]);
         let mut out = Array3::zeros((3, 16, 16));
         let powers = diffract(&object(), &probe, &x, &y, out.view_mut());
+        assert_eq!(super::powers(&object(), std::slice::from_ref(&probe), &x, &y), powers, "to the last bit");
         for (image, power) in out.outer_iter().zip(&powers) {
             let sum: f64 = image.iter().map(|v| f64::from(*v).powi(2)).sum();
             assert!((sum / power - 1.0).abs() < 1e-6);

@@ -20,6 +20,9 @@ pub struct Image {
     pub coverage: Option<Array2<f32>>,
 }
 
+/// Key of the phase added to a pair's prediction.
+const TURN: &str = "global_phase_rad";
+
 /// Two images in one frame, ready to be compared pixel by pixel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
@@ -31,6 +34,8 @@ pub struct Pair {
     pub origin_yx: [f64; 2],
     /// By how much the prediction was moved to match, pixels (down, right).
     pub shift_yx: [f64; 2],
+    /// Phase that was added to the prediction, radians; 0 in files that do not say.
+    pub turn: f64,
 }
 
 impl Image {
@@ -81,6 +86,7 @@ impl Pair {
             truth,
             origin_yx: pair_of(npz, "origin_yx")?,
             shift_yx: pair_of(npz, "shift_yx")?,
+            turn: if npz.contains(TURN) { npz.finite_vector(TURN, Some(1))?[0] } else { 0.0 },
         })
     }
 
@@ -95,6 +101,7 @@ impl Pair {
         npz.array("truth", &self.truth)?;
         npz.vector("origin_yx", &self.origin_yx)?;
         npz.vector("shift_yx", &self.shift_yx)?;
+        npz.vector(TURN, &[self.turn])?;
         Ok(npz.finish()?)
     }
 }
@@ -149,13 +156,14 @@ mod tests {
         bare.write(&path).unwrap();
         assert_eq!(Image::read(&path).unwrap(), bare);
         let truth = pixels.mapv(|z| z.conj());
-        let pair = Pair { prediction: pixels, truth, origin_yx: [0.0, 1.0], shift_yx: [0.25, -1.0] };
+        let pair =
+            Pair { prediction: pixels, truth, origin_yx: [0.0, 1.0], shift_yx: [0.25, -1.0], turn: -0.5 };
         pair.write(&path).unwrap();
         assert_eq!(Pair::read(&path).unwrap(), pair);
         // A pair is not an image, and the message says what is there instead.
         let error = Image::read(&path).unwrap_err().message;
         assert!(error.ends_with(
-            "key `object`: missing; the file holds `prediction`, `truth`, `origin_yx`, `shift_yx`"
+            "key `object`: missing; the file holds `prediction`, `truth`, `origin_yx`, `shift_yx`, `global_phase_rad`"
         ));
     }
 
@@ -164,8 +172,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image.npz");
         let ones = |h, w| Array2::from_elem((h, w), Complex32::new(1.0, 0.0));
-        let pair =
-            Pair { prediction: ones(2, 3), truth: ones(3, 2), origin_yx: [0.0; 2], shift_yx: [0.0; 2] };
+        let pair = Pair {
+            prediction: ones(2, 3),
+            truth: ones(3, 2),
+            origin_yx: [0.0; 2],
+            shift_yx: [0.0; 2],
+            turn: 0.0,
+        };
         assert_eq!(
             pair.write(&path).unwrap_err().message,
             "image to write: the prediction is (2, 3), the truth is (3, 2)"

@@ -18,10 +18,11 @@ pub mod metrics;
 pub mod object;
 pub mod overlap;
 pub mod patches;
-
 pub mod placement;
 pub mod polar;
 pub mod positions;
 pub mod probe;
+pub mod real_fft;
 pub mod registration;
 pub mod rng;
+mod vector;

@@ -1,5 +1,6 @@
 //! Object patches predicted for single images, each with the place of its centre.
 
+use std::io;
 use std::path::Path;
 
 use ndarray::{Array2, Array3, ArrayView2, Ix3};
@@ -121,35 +122,56 @@ impl PatchesFile {
         self.side
     }
 
-    /// Calls `each` with every patch, (N, N), in order, and its index. A file in Fortran order is read whole.
+    /// What the file's directory says of its content; see [`NpzReader::directory`].
     ///
     /// # Errors
-    /// As for [`Patches::read`]; of some errors one learns only after `each` was called.
-    pub fn each(&mut self, mut each: impl FnMut(usize, ArrayView2<'_, Complex32>)) -> StageResult {
+    /// If the file cannot be read.
+    pub fn directory(&mut self) -> StageResult<String> {
+        Ok(self.npz.directory()?)
+    }
+
+    /// Calls `each` with every patch from `first` on, (N, N), in order, and its index, until it fails. A file in Fortran
+    /// order is read whole.
+    ///
+    /// # Errors
+    /// As for [`Patches::read`], and those of `each`; of some errors one learns only after `each` was called.
+    pub fn each(
+        &mut self,
+        first: usize,
+        mut each: impl FnMut(usize, ArrayView2<'_, Complex32>) -> StageResult,
+    ) -> StageResult {
         let (side, count) = (self.side, self.len());
         if self.npz.header("patches")?.fortran {
             let patches = Patches::read(self.npz.path())?.patches;
-            patches.outer_iter().enumerate().for_each(|(i, patch)| each(i, patch));
-            return Ok(());
+            return patches.outer_iter().enumerate().skip(first).try_for_each(|(i, patch)| each(i, patch));
         }
         let mut patch = Array2::zeros((side, side));
-        let (mut at, mut index, mut first, mut bad) = (0, 0, None, 0);
-        self.npz.stream::<Complex32>("patches", &mut |values| {
+        let (mut at, mut index, mut wrong, mut bad, mut refused) = (0, 0, None, 0, None);
+        let read = self.npz.stream::<Complex32>("patches", &mut |values| {
             for value in values {
                 if !value.is_finite() {
                     bad += 1;
-                    first = first.or(Some((index * side * side + at, *value)));
+                    wrong = wrong.or(Some((index * side * side + at, *value)));
                 }
                 patch[[at / side, at % side]] = *value;
                 at += 1;
                 if at == side * side {
-                    each(index, patch.view());
+                    if index >= first
+                        && let Err(error) = each(index, patch.view())
+                    {
+                        refused = Some(error);
+                        return Err(io::Error::other("no more is wanted"));
+                    }
                     (at, index) = (0, index + 1);
                 }
             }
             Ok(())
-        })?;
-        match first {
+        });
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        read?;
+        match wrong {
             None => Ok(()),
             Some((flat, value)) => {
                 let (shape, wanted) = ([count, side, side], "a finite number");

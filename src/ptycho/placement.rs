@@ -299,6 +299,21 @@ impl Stitching {
         Ok(())
     }
 
+    /// What was added so far: the weighted sum and the sum of weights, each of the canvas's shape.
+    pub fn sums(&self) -> (&Array2<Complex64>, &Array2<f64>) {
+        (&self.canvas.sum, &self.canvas.weight)
+    }
+
+    /// Puts back what [`sums`](Self::sums) gave. `false`, and nothing is done, if it is of another canvas.
+    pub fn go_on_from(&mut self, sum: Array2<Complex64>, weight: Array2<f64>) -> bool {
+        let shape = self.canvas.weight.dim();
+        let fits = sum.dim() == shape && weight.dim() == shape;
+        if fits {
+            (self.canvas.sum, self.canvas.weight) = (sum, weight);
+        }
+        fits
+    }
+
     /// The image.
     pub fn finish(self) -> Image {
         self.canvas.finish()

@@ -8,6 +8,9 @@ use ndarray::{Array2, ArrayView2};
 use num_complex::{Complex32, Complex64};
 
 use super::fft::{Fft2, frequency};
+use super::real_fft::RealFft2;
+
+mod peak;
 
 /// Upsampling of the reference study: shifts are multiples of 1/50 pixel.
 pub const UPSAMPLE: usize = 50;
@@ -54,11 +57,10 @@ pub fn phase_correlation(
     upsample: usize,
     within: Option<f64>,
 ) -> Result<[f64; 2], RegistrationError> {
-    check_pair(reference, moving)?;
-    let mut product = cross_spectrum(reference.iter().copied(), moving.iter().copied(), reference.dim());
+    let mut spectrum = Cross::of(reference, moving, plain)?;
     let floor = 100.0 * f64::from(f32::EPSILON);
-    product.iter_mut().for_each(|p| *p /= p.norm().max(floor));
-    Ok(peak(&product, reference.dim(), upsample, within))
+    spectrum.product.iter_mut().for_each(|p| *p /= p.norm_sqr().sqrt().max(floor));
+    Ok(spectrum.peak(upsample, within))
 }
 
 /// As [`phase_correlation`], but from the plain cross-correlation of the images without their means under
@@ -69,13 +71,26 @@ pub fn cross_correlation(
     upsample: usize,
     within: Option<f64>,
 ) -> Result<[f64; 2], RegistrationError> {
-    check_pair(reference, moving)?;
-    let product = cross_spectrum(windowed(reference), windowed(moving), reference.dim());
-    Ok(peak(&product, reference.dim(), upsample, within))
+    Ok(Cross::of(reference, moving, windowed)?.peak(upsample, within))
+}
+
+/// As [`phase_correlation`], but without dividing by the modulus: scikit-image's `normalization=None`.
+pub fn plain_correlation(
+    reference: ArrayView2<'_, f64>,
+    moving: ArrayView2<'_, f64>,
+    upsample: usize,
+    within: Option<f64>,
+) -> Result<[f64; 2], RegistrationError> {
+    Ok(Cross::of(reference, moving, plain)?.peak(upsample, within))
+}
+
+/// Pixels in row order.
+fn plain(image: ArrayView2<'_, f64>) -> Vec<f64> {
+    image.iter().copied().collect()
 }
 
 /// Pixels minus their mean, times a Hann window, in row order.
-fn windowed(image: ArrayView2<'_, f64>) -> impl Iterator<Item = f64> {
+fn windowed(image: ArrayView2<'_, f64>) -> Vec<f64> {
     // One sample more on either side than NumPy's `hanning`, whose ends are zero: a line of one or two
     // pixels keeps its weight.
     let hann = |n: usize| -> Vec<f64> {
@@ -84,86 +99,56 @@ fn windowed(image: ArrayView2<'_, f64>) -> impl Iterator<Item = f64> {
     };
     let (down, across) = (hann(image.nrows()), hann(image.ncols()));
     let mean = image.sum() / image.len() as f64;
-    image
-        .into_iter()
-        .enumerate()
-        .map(move |(i, v)| (v - mean) * down[i / across.len()] * across[i % across.len()])
+    let rows = image.into_iter().collect::<Vec<_>>();
+    let lines = rows.chunks_exact(across.len()).zip(&down);
+    lines.flat_map(|(row, d)| row.iter().zip(&across).map(move |(v, a)| (**v - mean) * d * a)).collect()
 }
 
-/// F(reference)·conj(F(moving)).
-fn cross_spectrum(
-    reference: impl Iterator<Item = f64>,
-    moving: impl Iterator<Item = f64>,
-    (rows, cols): (usize, usize),
-) -> Vec<Complex64> {
-    let mut fft = Fft2::new(rows, cols);
-    let mut spectrum = |image: &mut dyn Iterator<Item = f64>| {
-        let mut data: Vec<Complex64> = image.map(|v| Complex64::new(v, 0.0)).collect();
-        fft.forward(&mut data);
-        data
-    };
-    let (mut product, other) = (spectrum(&mut { reference }), spectrum(&mut { moving }));
-    product.iter_mut().zip(&other).for_each(|(a, b)| *a *= b.conj());
-    product
+/// F(reference)·conj(F(moving)) of two real images, as [`RealFft2`] lays it out.
+struct Cross {
+    fft: RealFft2,
+    product: Vec<Complex64>,
+    shape: (usize, usize),
 }
 
-/// The shift at which the correlation of a cross spectrum is largest.
-fn peak(
-    product: &[Complex64],
-    (rows, cols): (usize, usize),
-    upsample: usize,
-    within: Option<f64>,
-) -> [f64; 2] {
-    let mut correlation = product.to_vec();
-    Fft2::new(rows, cols).inverse(&mut correlation);
-    let limit = within.unwrap_or(f64::INFINITY);
-    let mut best = (-1.0, [0.0, 0.0]);
-    for (i, v) in correlation.iter().enumerate() {
-        let shift = [wrapped(i / cols, rows), wrapped(i % cols, cols)];
-        if v.norm_sqr() > best.0 && shift.iter().all(|s| s.abs() <= limit) {
-            best = (v.norm_sqr(), shift);
-        }
+impl Cross {
+    /// Checks the images and multiplies the spectra of what `prepare` makes of them.
+    fn of(
+        reference: ArrayView2<'_, f64>,
+        moving: ArrayView2<'_, f64>,
+        prepare: impl Fn(ArrayView2<'_, f64>) -> Vec<f64>,
+    ) -> Result<Self, RegistrationError> {
+        check_pair(reference, moving)?;
+        let shape = reference.dim();
+        let mut fft = RealFft2::new(shape.0, shape.1);
+        let mut product = fft.forward(&prepare(reference));
+        let other = fft.forward(&prepare(moving));
+        product.iter_mut().zip(&other).for_each(|(a, b)| *a *= b.conj());
+        Ok(Self { fft, product, shape })
     }
-    if upsample <= 1 { best.1 } else { refine(product, rows, cols, best.1, upsample) }
-}
 
-/// Finds the peak in a window of 1.5 pixels around `coarse`.
-fn refine(product: &[Complex64], rows: usize, cols: usize, coarse: [f64; 2], upsample: usize) -> [f64; 2] {
-    let scale = upsample as f64;
-    let size = (scale * 1.5).ceil() as usize;
-    let middle = (size / 2) as f64;
-    // Correlation at shift s is Σ P(k)·exp(2πi k·s): rows of a small DFT matrix for each axis.
-    let matrix = |n: usize, centre: f64| -> Vec<Complex64> {
-        (0..size * n)
-            .map(|i| {
-                let shift = centre + ((i / n) as f64 - middle) / scale;
-                Complex64::cis(std::f64::consts::TAU * frequency(i % n, n) * shift)
-            })
-            .collect()
-    };
-    let along_rows = matrix(rows, coarse[0]);
-    let along_cols = matrix(cols, coarse[1]);
-    let mut half = vec![Complex64::default(); rows * size];
-    for (line, out) in product.chunks_exact(cols).zip(half.chunks_exact_mut(size)) {
-        for (kernel, value) in along_cols.chunks_exact(cols).zip(out) {
-            *value = line.iter().zip(kernel).map(|(p, k)| p * k).sum();
-        }
-    }
-    let mut best = (-1.0, coarse);
-    let mut line = vec![Complex64::default(); size];
-    for (u, kernel) in along_rows.chunks_exact(rows).enumerate() {
-        line.fill(Complex64::default());
-        for (k, partial) in kernel.iter().zip(half.chunks_exact(size)) {
-            line.iter_mut().zip(partial).for_each(|(sum, p)| *sum += k * p);
-        }
-        for (v, value) in line.iter().enumerate() {
-            if value.norm_sqr() > best.0 {
-                let fine = |i: usize| (i as f64 - middle) / scale;
-                best = (value.norm_sqr(), [coarse[0] + fine(u), coarse[1] + fine(v)]);
+    /// The shift at which the correlation is largest.
+    fn peak(mut self, upsample: usize, within: Option<f64>) -> [f64; 2] {
+        let (rows, cols) = self.shape;
+        let correlation = self.fft.inverse(&mut self.product.clone());
+        let limit = within.unwrap_or(f64::INFINITY);
+        let mut best = (-1.0, [0.0, 0.0]);
+        for (r, line) in correlation.chunks_exact(cols).enumerate() {
+            let down = wrapped(r, rows);
+            if down.abs() > limit {
+                continue;
+            }
+            for (c, v) in line.iter().enumerate() {
+                if v.abs() > best.0 {
+                    let across = wrapped(c, cols);
+                    if across.abs() <= limit {
+                        best = (v.abs(), [down, across]);
+                    }
+                }
             }
         }
+        if upsample <= 1 { best.1 } else { peak::refine(&self.product, self.shape, best.1, upsample) }
     }
-    best.1
 }
 
 /// Index of a transform of length `n` as a signed shift; past trunc(n/2) it wraps to negative.

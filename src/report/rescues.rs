@@ -13,7 +13,12 @@ pub fn given(had: &Had, next: &Next) -> String {
     let fewer = fewer.map(|chunk| format!("{chunk} {unit} at a time"));
     let more = more.map(|bytes| format!("{} of memory", memory(bytes)));
     let words: Vec<String> = fewer.into_iter().chain(more).collect();
-    format!("with {}", words.join(", "))
+    let device = next.device.as_deref().filter(|device| Some(*device) != had.device.as_deref());
+    match (words.is_empty(), device) {
+        (_, None) => format!("with {}", words.join(", ")),
+        (true, Some(device)) => format!("on {device}"),
+        (false, Some(device)) => format!("on {device} with {}", words.join(", ")),
+    }
 }
 
 /// A table of the attempts at all tasks for which memory ran out and that were tried again; `None` if there
@@ -23,8 +28,7 @@ pub fn rescues(view: &RunView) -> Option<String> {
         attempts.iter().any(|attempt| attempt.failure == Some(FailureClass::OutOfMemory))
     };
     let tasks = view.tasks.iter().filter(|(_, task)| ran_out(&task.attempts));
-    let rows: Vec<[String; 6]> =
-        tasks.flat_map(|(id, task)| task.attempts.iter().map(move |attempt| row(id, attempt))).collect();
+    let rows: Vec<[String; 6]> = tasks.flat_map(|(id, task)| of_task(id, &task.attempts)).collect();
     if rows.is_empty() {
         return None;
     }
@@ -43,14 +47,22 @@ pub fn rescues(view: &RunView) -> Option<String> {
     Some(out)
 }
 
-fn row(task: &str, attempt: &AttemptView) -> [String; 6] {
-    let Had { chunk, unit, memory: limit, peak } = &attempt.had;
+fn of_task(task: &str, attempts: &[AttemptView]) -> Vec<[String; 6]> {
+    // Where a task computed is worth a word only if it moved.
+    let known: Vec<&String> = attempts.iter().filter_map(|attempt| attempt.had.device.as_ref()).collect();
+    let moved = known.windows(2).any(|pair| pair[0] != pair[1]);
+    attempts.iter().map(|attempt| row(task, attempt, moved)).collect()
+}
+
+fn row(task: &str, attempt: &AttemptView, moved: bool) -> [String; 6] {
+    let Had { chunk, unit, memory: limit, peak, device } = &attempt.had;
     let size = |bytes: &Option<u64>| bytes.map_or_else(|| "-".to_owned(), memory);
     let unit = unit.as_deref().unwrap_or("units");
     [
         task.to_owned(),
         attempt.attempt.to_string(),
-        chunk.map_or_else(|| "-".to_owned(), |chunk| format!("{chunk} {unit}")),
+        chunk.map_or_else(|| "-".to_owned(), |chunk| format!("{chunk} {unit}"))
+            + &device.as_ref().filter(|_| moved).map_or_else(String::new, |device| format!(" on {device}")),
         size(limit),
         size(peak),
         attempt.failure.map_or("succeeded", FailureClass::name).to_owned(),
@@ -99,14 +111,14 @@ mod tests {
     #[test]
     fn every_attempt_is_a_row() {
         let unit = Some("groups".to_owned());
-        let had = Had { chunk: Some(512), unit, memory: Some(1 << 30), peak: Some(1000 << 20) };
-        let next = Next { chunk: Some(256), memory: Some(1 << 30) };
+        let had = Had { chunk: Some(512), unit, memory: Some(1 << 30), peak: Some(1000 << 20), device: None };
+        let next = Next { chunk: Some(256), memory: Some(1 << 30), device: None };
         let (task, outputs) = ("infer@dose=1e3".to_owned(), Default::default());
         let fingerprint = Digest::of(b"");
         let view = view(vec![
             started(1, 1 << 30),
             chunk(512),
-            retried(1, FailureClass::OutOfMemory, had.clone(), Some(next)),
+            retried(1, FailureClass::OutOfMemory, had.clone(), Some(next.clone())),
             started(2, 1 << 30),
             chunk(256),
             Event::TaskSucceeded { task, fingerprint, seconds: 2.0, peak_memory: Some(600 << 20), outputs },
@@ -120,8 +132,10 @@ mod tests {
              \x20 infer@dose=1e3  2        256 groups  1.0 GiB  600 MiB   succeeded\n"
         );
         assert_eq!(given(&had, &next), "with 256 groups at a time");
-        let more = Next { chunk: Some(512), memory: Some(2 << 30) };
+        let more = Next { chunk: Some(512), memory: Some(2 << 30), device: None };
         assert_eq!(given(&had, &more), "with 2.0 GiB of memory");
+        let moved = Next { chunk: None, memory: None, device: Some("cpu".to_owned()) };
+        assert_eq!(given(&had, &moved), "on cpu");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The state of a stage that works in epochs, saved now and then, so that a later attempt goes on from there.
+//! The state of a stage that works step by step (epochs, patches), saved now and then, so that a later attempt goes
+//! on from there.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,12 +9,11 @@ use crate::diag::{FailureClass, StageError, StageResult};
 use crate::io::Arrays;
 use crate::io::npz::{NpzError, NpzReader, NpzWriter};
 
-/// Times as long as the last saving took goes by before the next: what is saved may be large and the disk slow,
-/// and both together cost 2 % of the time at most.
-const PAUSE: u32 = 50;
+/// Least time between two savings: less work is not worth one.
+const EVERY: Duration = Duration::from_millis(500);
 
-/// Bounds of that pause.
-const BOUNDS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(120)];
+/// A saving may cost this part of the time: a large state is saved less often.
+const SHARE: u32 = 20;
 
 /// Name of the file in the staging folder.
 const FILE: &str = "checkpoint.npz";
@@ -26,7 +26,8 @@ pub(super) struct Checkpoint {
     path: PathBuf,
     origin: String,
     saved: Instant,
-    pause: Duration,
+    /// Time until the next saving.
+    wait: Duration,
 }
 
 impl Checkpoint {
@@ -34,7 +35,7 @@ impl Checkpoint {
     pub fn new(cx: &Context<'_>, origin: String) -> Self {
         let path = cx.job().staging.join(FILE);
         crate::io::atomic::clear_unfinished(&path);
-        Self { path, origin, saved: Instant::now(), pause: BOUNDS[0] }
+        Self { path, origin, saved: Instant::now(), wait: EVERY }
     }
 
     /// What an earlier attempt left, if it did and it is whole and of the same origin. A file that cannot be
@@ -52,31 +53,31 @@ impl Checkpoint {
         epoch: u32,
         write: impl FnOnce(&mut NpzWriter) -> Result<(), NpzError>,
     ) -> StageResult {
-        self.offer(cx, || format!("epoch {epoch}"), write)
+        self.after(cx, || format!("epoch {epoch}"), write)
     }
 
-    /// The same after any step; `done` tells what is done.
-    pub fn offer(
+    /// The same after any step; `step` names it.
+    pub fn after(
         &mut self,
         cx: &Context<'_>,
-        done: impl FnOnce() -> String,
+        step: impl FnOnce() -> String,
         write: impl FnOnce(&mut NpzWriter) -> Result<(), NpzError>,
     ) -> StageResult {
         let ends = cx.is_stopping();
-        if ends || self.saved.elapsed() >= self.pause {
-            let start = Instant::now();
+        let begin = Instant::now();
+        if ends || begin.duration_since(self.saved) >= self.wait {
             let mut npz = NpzWriter::create(&self.path)?;
             npz.text(ORIGIN, &self.origin)?;
             write(&mut npz)?;
             npz.finish()?;
             self.saved = Instant::now();
-            self.pause = (start.elapsed() * PAUSE).clamp(BOUNDS[0], BOUNDS[1]);
+            self.wait = EVERY.max(SHARE * self.saved.duration_since(begin));
         }
         match ends {
             false => Ok(()),
             true => Err(StageError::new(
                 FailureClass::Signal,
-                format!("asked to end after {}, whose state is kept", done()),
+                format!("asked to end after {}, whose state is kept", step()),
             )),
         }
     }

@@ -63,8 +63,11 @@ pub struct Job {
     pub staging: PathBuf,
     /// Threads it may use. Never changes the result.
     pub threads: usize,
-    /// Device it was given.
+    /// Device it was given; the first of them, if there are several.
     pub device: Device,
+    /// The GPUs it was given, by what `CUDA_VISIBLE_DEVICES` calls them; empty on the host's processors.
+    #[serde(default)]
+    pub gpus: Vec<String>,
     /// Memory it was promised, bytes.
     pub memory: Option<u64>,
     /// Seconds after which it must have ended.

@@ -81,8 +81,16 @@ pub(super) fn shared() -> Map<String, Value> {
                 "cores": { "type": "integer", "minimum": 1, "maximum": 65536, "default": 1 },
                 "memory": { "$ref": "#/$defs/size", "description": "Promised to the task, and its limit." },
                 "device": { "enum": ["cpu", "cuda"], "default": "cpu" },
-                "gpus": { "type": "integer", "minimum": 0, "maximum": 65536 },
-                "gpu_memory": { "$ref": "#/$defs/size" },
+                "gpus": {
+                    "type": "integer",
+                    "minimum": 0,
+                    "maximum": 65536,
+                    "description": "How many GPUs one task gets, all different; more than one for programs only.",
+                },
+                "gpu_memory": {
+                    "$ref": "#/$defs/size",
+                    "description": "Memory of each GPU that the task needs: others may use the rest. Without it, a GPU is the task's alone.",
+                },
                 "time": { "$ref": "#/$defs/time", "description": "Time limit." },
             },
         },
@@ -140,6 +148,10 @@ pub(super) fn shared() -> Map<String, Value> {
                         "maximum": rescue::MOST_FLOOR,
                         "default": 1,
                         "description": "It is not halved below this.",
+                    },
+                    "device": {
+                        "const": "cpu",
+                        "description": "A task that computes on a GPU moves there when nothing else is left.",
                     },
                     "memory": {
                         "type": "object",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::fields::{self, Fields, mismatch, unknown_key};
-use super::model::Resources;
+use super::model::{DeviceKind, Resources};
 use super::node::{Content, Key, Node};
 use super::quantity;
 use super::scalar::Wanted;
@@ -12,7 +12,7 @@ use crate::diag::{Problem, Problems};
 /// What every native stage that works in chunks calls them.
 pub(super) const CHUNK: &str = "chunk";
 /// Keys that name nothing to halve.
-pub(super) const OTHER_KEYS: [&str; 2] = ["floor", "memory"];
+pub(super) const OTHER_KEYS: [&str; 3] = ["floor", "memory", "device"];
 /// Growth of the memory limit when the study names none.
 pub(super) const FACTOR: f64 = 2.0;
 /// Largest growth of the memory limit.
@@ -20,7 +20,7 @@ pub(super) const MOST_FACTOR: f64 = 100.0;
 /// Largest floor: more is a slip.
 pub(super) const MOST_FLOOR: u64 = 1_000_000_000;
 
-/// What is tried when memory runs out: first less at a time, then more memory.
+/// What is tried when memory runs out: first less at a time, then more memory, then another device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rescue {
     /// What is halved.
@@ -29,6 +29,10 @@ pub struct Rescue {
     /// How the memory limit grows when there is nothing left to halve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Grow>,
+    /// Where it is tried when nothing else is left. The study allows then that results are of either device, and
+    /// the fingerprint says so: they agree to the last digits only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceKind>,
 }
 
 /// A number that is halved.
@@ -54,12 +58,12 @@ pub struct Grow {
 impl Rescue {
     /// What holds for a stage of which the study says nothing: a chunk that it reports is halved.
     pub fn usual() -> Self {
-        Self { halve: Some(Halve { name: CHUNK.to_owned(), floor: 1 }), memory: None }
+        Self { halve: Some(Halve { name: CHUNK.to_owned(), floor: 1 }), memory: None, device: None }
     }
 
     /// Nothing is tried.
     pub fn none() -> Self {
-        Self { halve: None, memory: None }
+        Self { halve: None, memory: None, device: None }
     }
 }
 
@@ -131,7 +135,24 @@ impl Context<'_> {
             }
         }
         let memory = node.get("memory").and_then(|node| self.grow(node, problems));
-        Rescue { halve, memory }
+        let device = node.get("device").and_then(|node| self.device(node, problems));
+        Rescue { halve, memory, device }
+    }
+
+    fn device(&self, node: &Node, problems: &mut Problems) -> Option<DeviceKind> {
+        if !matches!(&node.content, Content::Text(text) if text == "cpu") {
+            problems.push(mismatch(node, "`device`", "`cpu`"));
+            return None;
+        }
+        if self.resources.device == DeviceKind::Cpu {
+            let message = format!("stage `{}` computes on the processor already", self.stage);
+            problems.push(
+                Problem::at(node.at.clone(), message)
+                    .hint("`device: cpu` is for stages with `resources: {device: cuda}`"),
+            );
+            return None;
+        }
+        Some(DeviceKind::Cpu)
     }
 
     fn unknown(&self, key: &Key, what: &str) -> Problem {

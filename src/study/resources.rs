@@ -5,11 +5,12 @@ use super::model::{DeviceKind, Resources};
 use super::node::{Content, Node};
 use super::quantity;
 use crate::diag::{Problem, Problems};
+use crate::kind::Kind;
 
 const KEYS: &[&str] = &["cores", "memory", "device", "gpus", "gpu_memory", "time"];
 
 /// Reads `resources`; absent values have their defaults.
-pub(super) fn read(node: &Node, stage: &str, problems: &mut Problems) -> Resources {
+pub(super) fn read(node: &Node, stage: &str, kind: Option<&Kind>, problems: &mut Problems) -> Resources {
     let what = format!("`resources` of stage `{stage}`");
     let mut read = Resources::default();
     let Some(fields) = Fields::read(node, what, KEYS, problems) else {
@@ -30,6 +31,12 @@ pub(super) fn read(node: &Node, stage: &str, problems: &mut Problems) -> Resourc
     read.gpus = u32::from(on_gpu);
     if let Some(node) = fields.get("gpus") {
         read.gpus = count(node, "gpus", read.gpus, problems).unwrap_or(read.gpus);
+        // A program may use as many as it is given; what is built in would hold the others for nothing.
+        if let Some(kind) = kind.filter(|kind| !kind.open && read.gpus > 1) {
+            let message =
+                format!("`gpus` is {}, but stages of kind `{}` compute on one", read.gpus, kind.name);
+            problems.push(Problem::at(node.at.clone(), message).hint("leave `gpus` out"));
+        }
     }
     for key in ["gpus", "gpu_memory"] {
         let asked = match fields.get(key) {

@@ -89,7 +89,7 @@ impl<'c> Context<'_, 'c> {
         self.read_params(&fields, &mut stage, problems);
         self.check_placeholders(&mut stage, problems);
         if let Some(node) = fields.get("resources") {
-            stage.decl.resources = resources::read(node, &name, problems);
+            stage.decl.resources = resources::read(node, &name, stage.kind, problems);
         }
         let retries =
             Policies::read(fields.get("retries"), &format!("`retries` of stage `{name}`"), problems);

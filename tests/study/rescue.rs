@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use phasegraph::plan;
-use phasegraph::study::{self, Grow, Halve, Rescue};
+use phasegraph::study::{self, DeviceKind, Grow, Halve, Rescue};
 use serde_json::json;
 
 use super::catalog;
@@ -18,11 +18,17 @@ fn stages_have_what_the_study_says_and_nothing_if_it_is_silent() {
     let halve = |floor| Some(Halve { name: "chunk".to_owned(), floor });
     assert_eq!(rescue("silent"), None);
     let memory = Some(Grow { factor: 2.0, most: Some(4 << 30) });
-    assert_eq!(rescue("usual"), Some(Rescue { halve: halve(4), memory }), "halving is what is usual");
+    assert_eq!(
+        rescue("usual"),
+        Some(Rescue { halve: halve(4), memory, device: None }),
+        "halving is what is usual"
+    );
+    let moves = Rescue { device: Some(DeviceKind::Cpu), ..Rescue::usual() };
+    assert_eq!(rescue("moves"), Some(moves));
     assert_eq!(rescue("off"), Some(Rescue::none()));
     let memory = Some(Grow { factor: 1.5, most: None });
-    assert_eq!(rescue("only_memory"), Some(Rescue { halve: None, memory }));
-    assert_eq!(rescue("program"), Some(Rescue { halve: halve(1), memory: None }));
+    assert_eq!(rescue("only_memory"), Some(Rescue { halve: None, memory, device: None }));
+    assert_eq!(rescue("program"), Some(Rescue { halve: halve(1), memory: None, device: None }));
 
     let plan = plan::expand(&study, &catalog).unwrap();
     let task = |id: &str| serde_json::to_value(&plan.tasks[plan.find(id).unwrap()]).unwrap();
@@ -43,6 +49,7 @@ fn the_schema_knows_them() {
         json!({"chunk": "double"}),
         json!({"floor": 0}),
         json!({"memory": "8GiB"}),
+        json!({"device": "cuda"}),
         json!({"memory": {"factor": 1}}),
         json!({"memory": {"least": "1GiB"}}),
         json!([]),

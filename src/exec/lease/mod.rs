@@ -1,7 +1,7 @@
 //! GPUs shared by all phasegraph processes of a machine, whole or by their memory.
 //!
 //! Every GPU has a file, and every MiB of its memory is one byte of that file's *lock space*. A lease is a
-//! set of kernel locks: on everything for a whole GPU, on so many bytes for a share of its memory, one
+//! set of kernel locks: on all of it for a whole GPU, on so many bytes for a share of its memory, one
 //! after the other or in pieces. The kernel never grants a byte twice, so the shares of all processes
 //! never exceed the memory, whatever the processes do; and it drops the locks of a process the moment that
 //! ends, however it ends, so nothing is ever stale and there is nothing to clean up. In particular:
@@ -23,11 +23,16 @@
 //! gone after a restart and is not tidied by age (`/dev/shm`, `/run/lock`): a file that is deleted while a
 //! lease on it is held is forgotten. (systemd's tidying is kept off by a lock on the folder.)
 //!
+//! Who has to wait stands in line ([`Place`]): nobody who comes later is served before, whether it wants more
+//! or less, of this process or of another.
+//!
 //! Leases bind those who ask for them. They do not reserve memory in the driver.
 
 mod files;
+mod line;
 #[cfg(test)]
 mod tests;
+mod wish;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -38,11 +43,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::os::{EVERYTHING, RangeLocks};
-use crate::study::Resources;
+use crate::os::RangeLocks;
+
+pub use line::Place;
+pub use wish::{Busy, Holder, Want, Wish};
 
 /// One byte of lock space: shares are rounded up to it, totals down.
 const UNIT: u64 = 1 << 20;
+/// The lock space of a GPU's memory, whether that is known or not; places in line come behind it.
+const SPACE: Range<u64> = 0..1 << 30;
 /// Room for a holder's name.
 const NAME: usize = 256;
 /// Attempts before a GPU counts as busy although no holder could be found: whoever is in the way comes and
@@ -67,22 +76,6 @@ impl Gpu {
     }
 }
 
-/// What is wanted of a GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    /// All of it, alone.
-    Whole,
-    /// So many bytes of its memory, beside others. As much as there is, or more, is the whole GPU.
-    Share(u64),
-}
-
-impl Want {
-    /// A share if the stage says how much GPU memory it needs.
-    pub fn of(resources: &Resources) -> Self {
-        resources.gpu_memory.map_or(Self::Whole, Self::Share)
-    }
-}
-
 /// The GPUs of a machine and the folder in which leases on them are kept.
 #[derive(Debug)]
 pub struct Leases {
@@ -93,64 +86,114 @@ pub struct Leases {
     kept: Arc<File>,
 }
 
+/// What could be locked of a GPU when it was looked at.
+struct Offer<'a> {
+    gpu: &'a Gpu,
+    path: PathBuf,
+    bytes: Option<u64>,
+    pieces: Vec<Range<u64>>,
+    locks: RangeLocks,
+}
+
 impl Leases {
-    /// Uses the folder `dir`, which is made if need be; `host` is told to those who wait.
-    pub fn open(dir: &Path, gpus: Vec<Gpu>, host: &str) -> io::Result<Self> {
+    /// Uses the folder `dir`, which is made if need be; `host` is told to those who wait. A GPU that is named
+    /// twice is there once.
+    pub fn open(dir: &Path, mut gpus: Vec<Gpu>, host: &str) -> io::Result<Self> {
         let kept = Arc::new(files::folder(dir)?);
+        let mut seen = BTreeSet::new();
+        gpus.retain(|gpu| seen.insert(files::name(&gpu.id)));
         Ok(Self { dir: dir.to_owned(), gpus, host: host.to_owned(), kept })
     }
 
-    /// Takes what is wanted on the GPU of that index, or on the first that has it, or says who is in the
-    /// way. Never waits. `task` is told to those who do.
-    pub fn try_take(&self, index: Option<u32>, want: Want, task: &str) -> io::Result<Result<Lease, Busy>> {
-        let mut busy = Busy { holders: Vec::new() };
-        let mut asked =
-            self.gpus.iter().filter(|gpu| index.is_none_or(|index| gpu.index == index)).peekable();
-        if asked.peek().is_none() {
-            let what = index.map_or_else(|| "no GPU".to_owned(), |index| format!("no GPU {index}"));
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is {what} to lease")));
+    /// Takes what is wanted, on the first GPUs that have it, all or nothing, or says who is in the way: who
+    /// has a lease there, and who stands in line before `place`, or at all. Never waits. `task` is told to
+    /// those who do.
+    pub fn try_take(&self, wish: Wish, place: Option<&Place>, task: &str) -> io::Result<Result<Lease, Busy>> {
+        let count = wish.count();
+        if count > self.gpus.len() {
+            let there = match self.gpus.len() {
+                0 => "there is no GPU to lease".to_owned(),
+                one_or_more => format!("it asks for {count} GPUs at a time, and there are {one_or_more}"),
+            };
+            return Err(io::Error::new(io::ErrorKind::NotFound, there));
         }
-        for gpu in asked {
-            match self.take(gpu, want, task)? {
-                Ok(lease) => return Ok(Ok(lease)),
-                Err(names) => {
-                    busy.holders.extend(names.into_iter().map(|name| Holder { gpu: gpu.index, name }));
+        for _ in 0..ROUNDS {
+            let mut offers = Vec::new();
+            let mut busy = Busy { holders: Vec::new() };
+            for gpu in &self.gpus {
+                match self.look(gpu, wish.each, place)? {
+                    Ok(offer) => offers.push(offer),
+                    Err(holders) => busy.holders.extend(holders),
+                }
+                if offers.len() == count {
+                    break;
                 }
             }
+            if offers.len() < count {
+                return Ok(Err(busy));
+            }
+            if let Some(lease) = self.take(offers, task)? {
+                return Ok(Ok(lease));
+            }
         }
-        Ok(Err(busy))
+        let name = "processes that come and go".to_owned();
+        let gpu = self.gpus.first().map_or(0, |gpu| gpu.index);
+        Ok(Err(Busy { holders: vec![Holder { gpu, name, waits: false }] }))
     }
 
-    /// One GPU; names of holders if it is busy.
-    fn take(&self, gpu: &Gpu, want: Want, task: &str) -> io::Result<Result<Lease, BTreeSet<String>>> {
-        let path = self.dir.join(files::name(&gpu.id));
-        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    /// Looks at one GPU: what can be locked there, or who is in the way.
+    fn look<'a>(
+        &self,
+        gpu: &'a Gpu,
+        want: Want,
+        place: Option<&Place>,
+    ) -> io::Result<Result<Offer<'a>, Vec<Holder>>> {
+        let name = files::name(&gpu.id);
+        let path = self.dir.join(&name);
         let total = gpu.memory.map(|bytes| bytes / UNIT);
         let share = match (want, total) {
             (Want::Share(bytes), Some(total)) => Some(bytes.div_ceil(UNIT).max(1)).filter(|n| *n < total),
             _ => None,
         };
-        for _ in 0..ROUNDS {
-            let held = RangeLocks::new(files::open(&path).map_err(told)?);
-            let survey = match share {
-                Some(_) => held.survey(0..total.unwrap_or(0)),
-                None => held.survey(EVERYTHING),
-            };
-            let survey = survey.map_err(told)?;
-            let Some(pieces) = pieces(&survey.free, share) else {
-                return Ok(Err(survey.taken.iter().map(|start| name_at(held.file(), *start)).collect()));
-            };
-            if !held.lock(&pieces).map_err(told)? || !files::is_still(held.file(), &path) {
-                continue;
+        let look = || {
+            let locks = RangeLocks::new(files::open(&path)?);
+            let ahead = line::ahead(&locks, place.and_then(|place| place.number(&name)))?;
+            // Its own place is before whoever has none.
+            let survey = locks.survey(if share.is_some() { 0..total.unwrap_or(0) } else { SPACE })?;
+            Ok((locks, ahead, survey))
+        };
+        let (locks, ahead, survey) = look().map_err(|error| told(&path, error))?;
+        let pieces = pieces(&survey.free, share).filter(|_| ahead.is_empty());
+        let Some(pieces) = pieces else {
+            let names = |starts: &[u64]| starts.iter().map(|at| name_at(locks.file(), *at)).collect();
+            let (held, before): (BTreeSet<_>, BTreeSet<_>) = (names(&survey.taken), names(&ahead));
+            let holder = |waits| move |name| Holder { gpu: gpu.index, name, waits };
+            return Ok(Err(held
+                .into_iter()
+                .map(holder(false))
+                .chain(before.into_iter().map(holder(true)))
+                .collect()));
+        };
+        Ok(Ok(Offer { gpu, path, bytes: share.map(|units| units * UNIT), pieces, locks }))
+    }
+
+    /// Locks all that was offered, or nothing if another was faster.
+    fn take(&self, offers: Vec<Offer<'_>>, task: &str) -> io::Result<Option<Lease>> {
+        for Offer { path, pieces, locks, .. } in &offers {
+            let locked = locks.lock(pieces).map_err(|error| told(path, error))?;
+            if !locked || !files::is_still(locks.file(), path) {
+                return Ok(None);
             }
-            let bytes = share.map(|units| units * UNIT);
+        }
+        let part = |offer: Offer<'_>| {
+            let Offer { gpu, bytes, pieces, locks, .. } = offer;
             // The lease is the lock; without a name it is as good, should the disk be full.
             let name = self.name(task, bytes);
-            let _ = pieces.iter().try_for_each(|piece| write_name(held.file(), piece.start, &name));
-            let (index, id) = (gpu.index, gpu.id.clone());
-            return Ok(Ok(Lease { index, id, bytes, _held: held, _kept: Arc::clone(&self.kept) }));
-        }
-        Ok(Err(BTreeSet::from(["processes that come and go".to_owned()])))
+            let _ = pieces.iter().try_for_each(|piece| write_name(locks.file(), piece.start, &name));
+            Part { index: gpu.index, id: gpu.id.clone(), bytes, _locks: locks }
+        };
+        let parts = offers.into_iter().map(part).collect();
+        Ok(Some(Lease { parts, _kept: Arc::clone(&self.kept) }))
     }
 
     fn name(&self, task: &str, bytes: Option<u64>) -> String {
@@ -159,11 +202,15 @@ impl Leases {
     }
 }
 
-/// What to lock, given what is free: everything (`None`) or so many units, from the lowest on. `None` if
+fn told(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// What to lock, given what is free: all there is (`None`) or so many units, from the lowest on. `None` if
 /// there is not enough.
 fn pieces(free: &[Range<u64>], share: Option<u64>) -> Option<Vec<Range<u64>>> {
     let Some(mut missing) = share else {
-        return (free == [EVERYTHING]).then(|| vec![EVERYTHING]);
+        return (free == [SPACE]).then(|| vec![SPACE]);
     };
     let mut pieces = Vec::new();
     for range in free {
@@ -194,56 +241,49 @@ fn name_at(file: &File, start: u64) -> String {
     if name.is_empty() { "another process".to_owned() } else { name }
 }
 
-/// A GPU, or a share of its memory, until dropped.
+/// GPUs, or shares of their memory, until dropped.
 #[derive(Debug)]
 #[must_use = "a lease ends when it is dropped"]
 pub struct Lease {
-    index: u32,
-    id: String,
-    bytes: Option<u64>,
-    _held: RangeLocks,
+    /// One for each GPU, at least one.
+    parts: Vec<Part>,
     _kept: Arc<File>,
 }
 
-impl Lease {
-    /// What CUDA calls the GPU.
-    pub fn index(&self) -> u32 {
-        self.index
-    }
-
-    /// What all processes of the machine call it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Bytes of its memory; `None` for a whole GPU.
-    pub fn bytes(&self) -> Option<u64> {
-        self.bytes
-    }
+/// What is leased of one GPU.
+#[derive(Debug)]
+struct Part {
+    index: u32,
+    id: String,
+    bytes: Option<u64>,
+    _locks: RangeLocks,
 }
 
-/// Nothing could be had now.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Busy {
-    /// Who is in the way.
-    pub holders: Vec<Holder>,
-}
-
-/// Who has a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Index of the GPU.
-    pub gpu: u32,
-    /// `process 123 on host, task X`, with its share if it has one.
-    pub name: String,
-}
-
-impl fmt::Display for Busy {
+impl fmt::Display for Lease {
+    /// `cuda:0`, `cuda:0,2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, holder) in self.holders.iter().enumerate() {
-            let before = if i == 0 { "" } else { "; " };
-            write!(f, "{before}GPU {} is held by {}", holder.gpu, holder.name)?;
+        let mut before = "cuda:";
+        for index in self.indices() {
+            write!(f, "{before}{index}")?;
+            before = ",";
         }
         Ok(())
+    }
+}
+
+impl Lease {
+    /// What CUDA calls the GPUs.
+    pub fn indices(&self) -> impl Iterator<Item = u32> {
+        self.parts.iter().map(|part| part.index)
+    }
+
+    /// What all processes of the machine call them.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| &*part.id)
+    }
+
+    /// Bytes of the memory of each; `None` for whole GPUs.
+    pub fn bytes(&self) -> Option<u64> {
+        self.parts.first().and_then(|part| part.bytes)
     }
 }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod line;
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -26,15 +28,19 @@ impl Machine {
     }
 
     fn take(&self, want: Want, task: &str) -> Result<Lease, String> {
-        self.leases.try_take(None, want, task).unwrap().map_err(|busy| busy.to_string())
+        self.leases.try_take(Wish::one(want), None, task).unwrap().map_err(|busy| busy.to_string())
     }
+}
+
+fn indices(lease: &Lease) -> Vec<u32> {
+    lease.indices().collect()
 }
 
 #[test]
 fn a_whole_gpu_is_for_one_and_others_are_told_for_whom() {
     let machine = Machine::new(&[Some(GIB)]);
     let first = machine.take(Want::Whole, "train@dose=1e4").unwrap();
-    assert_eq!((first.index(), first.bytes()), (0, None));
+    assert_eq!((indices(&first), first.bytes()), (vec![0], None));
     let told = format!("GPU 0 is held by process {} on here, task train@dose=1e4", std::process::id());
     assert_eq!(machine.take(Want::Whole, "b").unwrap_err(), told);
     assert_eq!(machine.take(Want::Share(1), "b").unwrap_err(), told);
@@ -105,9 +111,9 @@ fn those_who_know_the_memory_and_those_who_do_not_respect_each_other() {
     let dir = knows.dir.path().join("leases");
     let ignorant = Leases::open(&dir, vec![Gpu::numbered(0)], "there").unwrap();
     let share = knows.take(Want::Share(MIB), "a").unwrap();
-    assert!(ignorant.try_take(Some(0), Want::Share(MIB), "b").unwrap().is_err());
+    assert!(ignorant.try_take(Wish::one(Want::Share(MIB)), None, "b").unwrap().is_err());
     drop(share);
-    let whole = ignorant.try_take(Some(0), Want::Share(MIB), "b").unwrap().unwrap();
+    let whole = ignorant.try_take(Wish::one(Want::Share(MIB)), None, "b").unwrap().unwrap();
     assert!(knows.take(Want::Share(MIB), "a").is_err());
     drop(whole);
     let _ = knows.take(Want::Share(MIB), "a").unwrap();
@@ -119,18 +125,15 @@ fn any_gpu_is_the_first_that_has_it() {
     let share = machine.take(Want::Share(GIB), "a").unwrap();
     let whole = machine.take(Want::Whole, "b").unwrap();
     let large = machine.take(Want::Share(3 * GIB), "c").unwrap();
-    assert_eq!([&share, &whole, &large].map(Lease::index), [0, 1, 2]);
+    assert_eq!([&share, &whole, &large].map(indices), [[0], [1], [2]]);
     let told = machine.take(Want::Share(GIB + 1), "d").unwrap_err();
     for part in ["GPU 0 is held by", "task b; GPU 2 is held by", "task c (3072 MiB)"] {
         assert!(told.contains(part), "{told}");
     }
-    assert_eq!(machine.take(Want::Share(GIB), "d").unwrap().index(), 0);
-    let named = machine.leases.try_take(Some(2), Want::Share(GIB), "e").unwrap().unwrap();
-    assert_eq!(named.index(), 2);
-    for index in [None, Some(0)] {
-        let none = Leases::open(machine.dir.path(), vec![], "here").unwrap();
-        assert_eq!(none.try_take(index, Want::Whole, "f").unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
+    assert_eq!(indices(&machine.take(Want::Share(GIB), "d").unwrap()), [0]);
+    let none = Leases::open(machine.dir.path(), vec![], "here").unwrap();
+    let error = none.try_take(Wish::one(Want::Whole), None, "f").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 
 #[test]
@@ -171,12 +174,12 @@ fn links_and_other_things_in_place_of_a_file_are_refused_by_name() {
     let victim = machine.dir.path().join("victim");
     std::fs::write(&victim, "precious").unwrap();
     symlink(&victim, machine.path("gpu0.lease")).unwrap();
-    let told = machine.leases.try_take(None, Want::Whole, "a").unwrap_err().to_string();
+    let told = machine.leases.try_take(Wish::one(Want::Whole), None, "a").unwrap_err().to_string();
     assert!(told.contains("gpu0.lease"), "{told}");
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
     std::fs::remove_file(machine.path("gpu0.lease")).unwrap();
     std::fs::create_dir(machine.path("gpu0.lease")).unwrap();
-    assert!(machine.leases.try_take(None, Want::Whole, "a").is_err());
+    assert!(machine.leases.try_take(Wish::one(Want::Whole), None, "a").is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reading, with every claimed size held against the bytes that are there.
 
+use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -64,6 +65,21 @@ impl NpzReader {
     /// The keys, in the order of the archive.
     pub fn names(&self) -> Vec<&str> {
         self.keys.iter().map(|key| key.name.as_str()).collect()
+    }
+
+    /// What the archive's directory says of its content: name, size and checksum of every member. Equal for equal
+    /// content, and told without reading it.
+    pub fn directory(&mut self) -> Result<String, NpzError> {
+        let mut told = String::new();
+        for index in 0..self.archive.len() {
+            let member =
+                self.archive.by_index_raw(index).map_err(|e| NpzError::new(&self.path, archive_fault(e)))?;
+            let entry = member.entry();
+            // Writing to a String cannot fail.
+            let _ =
+                write!(told, "{} {} {:08x};", entry.name().unwrap_or_default(), entry.size(), entry.crc32());
+        }
+        Ok(told)
     }
 
     /// A member of real numbers as `f32`.

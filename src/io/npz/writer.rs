@@ -1,5 +1,6 @@
 //! Writing: stored members, fixed timestamps, one order, so that equal content gives equal bytes.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayBase, ArrayD, Data, Dimension, IxDyn};
@@ -38,6 +39,17 @@ impl NpzWriter {
     {
         let bytes = (array.len() * size_of::<T>()) as u64;
         self.member(name, bytes, |zip| npy::write(zip, array))
+    }
+
+    /// Begins an array of NumPy's type `descr` and of that shape, whose values take `bytes` bytes: what is
+    /// [appended](Self::append) next, before any other member.
+    pub fn begin(&mut self, name: &str, descr: &str, shape: &[usize], bytes: u64) -> Result<(), NpzError> {
+        self.member(name, bytes, |zip| Ok(zip.write_all(&npy::header_bytes(descr, shape))?))
+    }
+
+    /// Appends values, little-endian and in C order, to the array that was begun.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), NpzError> {
+        self.zip.write_all(bytes).map_err(|e| NpzError::new(&self.path, e))
     }
 
     /// Writes a vector as an array of rank 1.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use metadata::{SCHEMA_VERSION, new_metadata};
 pub use patterns::Patterns;
+pub use write::DatasetWriter;
 
 /// The keys of the measured data: the canonical name, which wins if both are there, and the study's.
 pub(crate) const MEASURED: [&str; 2] = ["diff3d", "diffraction"];
@@ -72,11 +73,12 @@ impl Dataset {
     /// Photons of each pattern, from the stored amplitudes: `Σ (diffraction · s)²`, squared and summed in
     /// f64, because stored amplitudes may come from 16-bit integers whose squares overflow.
     pub fn photons(&self) -> Vec<f64> {
-        let s2 = self.scale().powi(2);
-        self.diffraction
-            .outer_iter()
-            .map(|image| s2 * image.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>())
-            .collect()
+        self.diffraction.outer_iter().map(|image| self.photons_of(image.iter())).collect()
+    }
+
+    /// Photons of one pattern, as in [`photons`](Self::photons).
+    pub fn photons_of<'a>(&self, pattern: impl Iterator<Item = &'a f32>) -> f64 {
+        self.scale().powi(2) * pattern.map(|a| f64::from(*a).powi(2)).sum::<f64>()
     }
 
     /// Rows and columns an object must have to hold every patch, or those of the object if it is known.
@@ -98,6 +100,7 @@ impl Dataset {
     }
 
     /// The patterns at the given indices, in their order; probe, object, mask and dose scale are shared by all.
+    /// Where the patterns stayed on disk (see [`open`](Self::open)), everything else of them.
     ///
     /// # Panics
     /// If an index is not below [`len`](Self::len).
@@ -106,8 +109,12 @@ impl Dataset {
         fn pick<T: Copy>(values: &[T], keep: &[usize]) -> Vec<T> {
             keep.iter().map(|&i| values[i]).collect()
         }
+        let diffraction = match self.diffraction.is_empty() {
+            true => self.diffraction.clone(),
+            false => self.diffraction.select(Axis(0), keep),
+        };
         Self {
-            diffraction: self.diffraction.select(Axis(0), keep),
+            diffraction,
             x: pick(&self.x, keep),
             y: pick(&self.y, keep),
             x_start: pick(&self.x_start, keep),

@@ -108,6 +108,29 @@ impl Patterns {
         Ok(())
     }
 
+    /// As [`check`](Self::check), with an `each` that may fail: after its first failure it is not called again.
+    ///
+    /// # Errors
+    /// A value that cannot be an amplitude comes before what `each` says.
+    pub fn pass(&self, path: &Path, mut each: impl FnMut(&[f32]) -> StageResult) -> StageResult {
+        let mut result = Ok(());
+        self.check(path, |values| {
+            if result.is_ok() {
+                result = each(values);
+            }
+        })?;
+        result
+    }
+
+    /// Reads the patterns from `first` on into `to`, as many as there is room for.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    pub fn read_many(&self, first: usize, bytes: &mut Vec<u8>, to: &mut [f32]) -> io::Result<()> {
+        let mut patterns = to.chunks_mut((self.side * self.side).max(1)).enumerate();
+        patterns.try_for_each(|(i, plane)| self.read(first + i, bytes, plane))
+    }
+
     /// Calls `each` for every pattern in order, and fails at the first value that is not a finite amplitude
     /// of 0 or more, as [`Dataset::read`] does.
     pub fn check(&self, path: &Path, mut each: impl FnMut(&[f32])) -> StageResult {

@@ -1,10 +1,12 @@
 //! Groups of C images that a network sees together, and what share of a scan they cover.
 
+mod choose;
 mod neighbours;
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
+pub use choose::{Pool, chosen};
 pub use neighbours::{Neighbour, Neighbours, distance};
 
 use super::rng::Pcg64;

@@ -2,6 +2,8 @@
 
 use num_complex::Complex32;
 
+use crate::ptycho::vector::kernel;
+
 /// Accumulators used side by side, so that sums and maxima need not wait for one another. Their number
 /// fixes the order of summation and thereby the result.
 const LANES: usize = 8;
@@ -11,29 +13,6 @@ const STRIDE: usize = 256;
 
 /// Keeps F·m/|F| finite where F is zero.
 const TINY: f32 = 1e-20;
-
-/// Defines a loop and compiles it twice: for any processor, and for those with AVX2. The operations and their
-/// order are the same (nothing is fused), so the results are the same to the bit.
-macro_rules! kernel {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
-        $(#[$doc])*
-        pub(super) fn $name($($arg: $type),*) $(-> $result)? {
-            #[inline(always)]
-            fn plain($($arg: $type),*) $(-> $result)? $body
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
-            fn wide($($arg: $type),*) $(-> $result)? {
-                plain($($arg),*)
-            }
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has just said that it has these instructions.
-                return unsafe { wide($($arg),*) };
-            }
-            plain($($arg),*)
-        }
-    };
-}
 
 /// `sums!(count, |from, [a, b]| body)`: sums of some terms for each of `count` pixels, in fixed order. The body
 /// writes the terms of the pixels from `from` on to the slices `a`, `b`, side by side, which a compiler turns into
@@ -83,21 +62,21 @@ fn sum(values: &[f32]) -> f32 {
 
 kernel! {
     /// `out` = a·b.
-    fn product(a: &[Complex32], b: &[Complex32], out: &mut [Complex32]) {
+    pub(super) fn product(a: &[Complex32], b: &[Complex32], out: &mut [Complex32]) {
         out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = a * b);
     }
 }
 
 kernel! {
     /// `field` −= a·b.
-    fn subtract_product(field: &mut [Complex32], a: &[Complex32], b: &[Complex32]) {
+    pub(super) fn subtract_product(field: &mut [Complex32], a: &[Complex32], b: &[Complex32]) {
         field.iter_mut().zip(a).zip(b).for_each(|((f, a), b)| *f -= a * b);
     }
 }
 
 kernel! {
     /// `out` = 2·a·b − c.
-    fn reflect(a: &[Complex32], b: &[Complex32], c: &[Complex32], out: &mut [Complex32]) {
+    pub(super) fn reflect(a: &[Complex32], b: &[Complex32], c: &[Complex32], out: &mut [Complex32]) {
         for (((out, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
             *out = (a * b) * 2.0 - c;
         }
@@ -106,7 +85,7 @@ kernel! {
 
 kernel! {
     /// `wave` += `relax`·(`field` − a·b). Returns Σ|change|².
-    fn relax(
+    pub(super) fn relax(
         wave: &mut [Complex32],
         field: &[Complex32],
         a: &[Complex32],
@@ -131,7 +110,7 @@ kernel! {
 
 kernel! {
     /// Largest Σ over modes of |v|², for modes of `pixels` values each.
-    fn peak(values: &[Complex32], pixels: usize) -> f32 {
+    pub(super) fn peak(values: &[Complex32], pixels: usize) -> f32 {
         let mut squares = [0.0f32; STRIDE];
         let mut lanes = [0.0f32; LANES];
         let mut start = 0;
@@ -156,7 +135,7 @@ kernel! {
 
 kernel! {
     /// `out` = Σ over modes of |v|².
-    fn intensity(values: &[Complex32], out: &mut [f32]) {
+    pub(super) fn intensity(values: &[Complex32], out: &mut [f32]) {
         let mut modes = values.chunks_exact(out.len());
         if let Some(first) = modes.next() {
             out.iter_mut().zip(first).for_each(|(out, v)| *out = v.norm_sqr());
@@ -171,7 +150,7 @@ kernel! {
     /// Factors that give a field of `side`² samples, transformed without a norm, the measured modulus, and scale by
     /// 1/side² for the inverse transform. `intensity` is Σ|F|² over modes; pixels where `valid` is 0 keep what
     /// they have. Returns Σ(|F|/side − measured)² over valid pixels.
-    fn modulus_factors(
+    pub(super) fn modulus_factors(
         intensity: &[f32],
         measured: &[f32],
         valid: &[f32],
@@ -201,7 +180,7 @@ kernel! {
 kernel! {
     /// Factors of a step of −`alpha`·ξ·F down the Poisson likelihood's gradient, ξ = 1 − I/(y + floor), scaled as
     /// [`modulus_factors`]. Intensities in the dataset's own unit (`intensity`/side²).
-    fn poisson_factors(
+    pub(super) fn poisson_factors(
         xi: &[f32],
         valid: &[f32],
         alpha: f32,
@@ -219,7 +198,7 @@ kernel! {
 
 kernel! {
     /// `xi` = 1 − measured²/(y + floor), y = `intensity`/side².
-    fn poisson_gradient(intensity: &[f32], measured: &[f32], floor: f32, side: usize, xi: &mut [f32]) {
+    pub(super) fn poisson_gradient(intensity: &[f32], measured: &[f32], floor: f32, side: usize, xi: &mut [f32]) {
         let n = xi.len();
         let (intensity, measured) = (&intensity[..n], &measured[..n]);
         let norm = 1.0 / (side * side) as f32;
@@ -231,7 +210,7 @@ kernel! {
 
 kernel! {
     /// \[Σ ξ·(y − I/(1 − α·ξ)), Σ ξ²·y\] over valid pixels: the fixed-point equation of the Poisson step.
-    fn poisson_line_search(
+    pub(super) fn poisson_line_search(
         xi: &[f32],
         intensity: &[f32],
         measured: &[f32],
@@ -257,7 +236,7 @@ kernel! {
 
 kernel! {
     /// Σ `values`·`weights`.
-    fn weighted_sum(values: &[f32], weights: &[f32]) -> f64 {
+    pub(super) fn weighted_sum(values: &[f32], weights: &[f32]) -> f64 {
         let [sum] = sums!(values.len(), |from, [out]| {
             let pairs = values[from..].iter().zip(&weights[from..]);
             out.iter_mut().zip(pairs).for_each(|(out, (v, w))| *out = v * w);
@@ -268,7 +247,7 @@ kernel! {
 
 kernel! {
     /// Multiplies every mode of `field` with real `factors`.
-    fn scale_modes(field: &mut [Complex32], factors: &[f32]) {
+    pub(super) fn scale_modes(field: &mut [Complex32], factors: &[f32]) {
         for mode in field.chunks_exact_mut(factors.len()) {
             mode.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
         }
@@ -277,7 +256,7 @@ kernel! {
 
 kernel! {
     /// `out` = p*·gain/(floor + slope·|p|²).
-    fn weights(p: &[Complex32], gain: f32, floor: f32, slope: f32, out: &mut [Complex32]) {
+    pub(super) fn weights(p: &[Complex32], gain: f32, floor: f32, slope: f32, out: &mut [Complex32]) {
         for (out, p) in out.iter_mut().zip(p) {
             *out = p.conj() * (gain / (floor + slope * p.norm_sqr()));
         }
@@ -286,7 +265,7 @@ kernel! {
 
 kernel! {
     /// `sum` += p*·χ·gain/(floor + slope·|p|²).
-    fn add_weighted(
+    pub(super) fn add_weighted(
         p: &[Complex32],
         chi: &[Complex32],
         gain: f32,
@@ -302,42 +281,42 @@ kernel! {
 
 kernel! {
     /// `sum` += p*·χ.
-    fn add_conjugate_product(p: &[Complex32], chi: &[Complex32], sum: &mut [Complex32]) {
+    pub(super) fn add_conjugate_product(p: &[Complex32], chi: &[Complex32], sum: &mut [Complex32]) {
         sum.iter_mut().zip(p).zip(chi).for_each(|((sum, p), chi)| *sum += p.conj() * chi);
     }
 }
 
 kernel! {
     /// `sum` += w·χ.
-    fn add_product(w: &[Complex32], chi: &[Complex32], sum: &mut [Complex32]) {
+    pub(super) fn add_product(w: &[Complex32], chi: &[Complex32], sum: &mut [Complex32]) {
         sum.iter_mut().zip(w).zip(chi).for_each(|((sum, w), chi)| *sum += w * chi);
     }
 }
 
 kernel! {
     /// `sum` += `factor`·`values`.
-    fn add_scaled(values: &[Complex32], factor: f32, sum: &mut [Complex32]) {
+    pub(super) fn add_scaled(values: &[Complex32], factor: f32, sum: &mut [Complex32]) {
         sum.iter_mut().zip(values).for_each(|(sum, v)| *sum += v * factor);
     }
 }
 
 kernel! {
     /// `sum` += |v|².
-    fn add_intensity(values: &[Complex32], sum: &mut [f32]) {
+    pub(super) fn add_intensity(values: &[Complex32], sum: &mut [f32]) {
         sum.iter_mut().zip(values).for_each(|(sum, v)| *sum += v.norm_sqr());
     }
 }
 
 kernel! {
     /// `sum` += `factor`·`values`.
-    fn add_scaled_real(values: &[f32], factor: f32, sum: &mut [f32]) {
+    pub(super) fn add_scaled_real(values: &[f32], factor: f32, sum: &mut [f32]) {
         sum.iter_mut().zip(values).for_each(|(sum, v)| *sum += v * factor);
     }
 }
 
 kernel! {
     /// `out` = `values`·`factors`, the factors real.
-    fn scaled(values: &[Complex32], factors: &[f32], out: &mut [Complex32]) {
+    pub(super) fn scaled(values: &[Complex32], factors: &[f32], out: &mut [Complex32]) {
         out.iter_mut().zip(values).zip(factors).for_each(|((out, v), f)| *out = v * f);
     }
 }
@@ -345,7 +324,7 @@ kernel! {
 kernel! {
     /// The sums of the least-squares steps (Odstrčil 2018, eq. 22), with u = ΔO·P and v = ΔP·O:
     /// \[Σ|u|², Σ|v|², Re Σu·v*, Im Σu·v*, Re Σu*·χ, Re Σv*·χ\].
-    fn step_sums(
+    pub(super) fn step_sums(
         object_change: &[Complex32],
         probe: &[Complex32],
         probe_change: &[Complex32],
@@ -377,7 +356,7 @@ kernel! {
 
 kernel! {
     /// \[Re Σ(g·p)*·χ, Σ|g·p|²\]: how far along the gradient g of the object χ asks a position to move.
-    fn shift_sums(gradient: &[Complex32], probe: &[Complex32], chi: &[Complex32]) -> [f64; 2] {
+    pub(super) fn shift_sums(gradient: &[Complex32], probe: &[Complex32], chi: &[Complex32]) -> [f64; 2] {
         let n = chi.len();
         let (gradient, probe) = (&gradient[..n], &probe[..n]);
         sums!(n, |from, [along, stiffness]| {

@@ -1,10 +1,10 @@
 //! Fourier ring correlation.
 
-use ndarray::ArrayView2;
-use num_complex::Complex64;
+use ndarray::{ArrayView2, s};
 
+use super::smooth::gaussian_smooth;
 use super::{MetricError, MetricResult, check};
-use crate::ptycho::fft::Fft2;
+use crate::ptycho::real_fft::RealFft2;
 
 /// A ring correlation curve: bin k holds the frequencies whose distance from zero rounds to k samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct RingCurve {
     pub side: usize,
     /// |ΣF₁·F₂*| / √(Σ|F₁|²·Σ|F₂|²) per bin, in [0, 1]; `None` where a ring has no power.
     pub values: Vec<Option<f64>>,
+    /// Frequencies in each ring; those beyond the corners of the transform are not there.
+    pub counts: Vec<u32>,
 }
 
 /// Correlation of two images ring by ring.
@@ -27,70 +29,130 @@ pub struct RingCurve {
 pub fn ring_correlation(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> MetricResult<RingCurve> {
     let (rows, cols) = check(a, b)?;
     let side = rows.min(cols);
-    let (first, second) = (spectrum(a, side), spectrum(b, side));
-    // Rounded distance of the farthest corner; √n is never half an integer, so rounding has no ties.
+    let mut fft = RealFft2::new(side, side);
+    let mut spectrum = |image: ArrayView2<'_, f64>| {
+        let (r0, c0) = ((rows - side) / 2, (cols - side) / 2);
+        let square = image.slice(s![r0..r0 + side, c0..c0 + side]);
+        fft.forward(&square.iter().copied().collect::<Vec<f64>>())
+    };
+    let (first, second) = (spectrum(a), spectrum(b));
+    // Rounded distance of the farthest corner.
     let half = (side / 2) as f64;
     let bins = (2.0 * half * half).sqrt().round() as usize + 1;
-    let mut cross = vec![Complex64::default(); bins];
-    let (mut power_a, mut power_b) = (vec![0.0; bins], vec![0.0; bins]);
-    let distance = |i: usize| i.min(side - i) as f64;
-    for r in 0..side {
-        let dy = distance(r);
-        for c in 0..side {
-            let dx = distance(c);
-            let ring = (dy * dy + dx * dx).sqrt().round() as usize;
-            let (x, y) = (first[r * side + c], second[r * side + c]);
-            cross[ring] += x * y.conj();
-            power_a[ring] += x.norm_sqr();
-            power_b[ring] += y.norm_sqr();
+    let mut counts = vec![0u32; bins];
+    let mut sums = vec![[0.0f64; 3]; bins];
+    for (k, (x, y)) in first.chunks_exact(side).zip(second.chunks_exact(side)).enumerate() {
+        // A column frequency and its negative hold conjugate values, of which one is stored: the sum over both
+        // counts twice, and its imaginary part is nothing.
+        let times = if k == 0 || 2 * k == side { 1 } else { 2 };
+        let mut ring = k;
+        for j in 0..=side / 2 {
+            // √n is never half an integer, so rounding has no ties: ring r ends where n > r² + r.
+            while k * k + j * j > ring * ring + ring {
+                ring += 1;
+            }
+            let mirror = (side - j) % side;
+            for at in [j, mirror].into_iter().take(if j == mirror { 1 } else { 2 }) {
+                let (x, y) = (x[at], y[at]);
+                let weight = f64::from(times);
+                counts[ring] += times;
+                let sum = &mut sums[ring];
+                sum[0] += weight * (x.re * y.re + x.im * y.im);
+                sum[1] += weight * x.norm_sqr();
+                sum[2] += weight * y.norm_sqr();
+            }
         }
     }
     let noise = (64.0 * side as f64 * f64::EPSILON).powi(2);
-    let (floor_a, floor_b) = (noise * power_a.iter().sum::<f64>(), noise * power_b.iter().sum::<f64>());
-    let values = (0..bins)
-        .map(|k| {
-            let empty = power_a[k] <= floor_a || power_b[k] <= floor_b;
-            (!empty).then(|| (cross[k].norm() / (power_a[k] * power_b[k]).sqrt()).min(1.0))
-        })
-        .collect();
-    Ok(RingCurve { side, values })
+    let floor = |i: usize| noise * sums.iter().map(|s| s[i]).sum::<f64>();
+    let (floor_a, floor_b) = (floor(1), floor(2));
+    let value = |[cross, a, b]: &[f64; 3]| {
+        let empty = *a <= floor_a || *b <= floor_b;
+        (!empty).then(|| (cross.abs() / (a * b).sqrt()).min(1.0))
+    };
+    Ok(RingCurve { side, values: sums.iter().map(value).collect(), counts })
 }
 
-fn spectrum(image: ArrayView2<'_, f64>, side: usize) -> Vec<Complex64> {
-    let (r0, c0) = ((image.nrows() - side) / 2, (image.ncols() - side) / 2);
-    let mut data: Vec<Complex64> =
-        (0..side * side).map(|i| Complex64::new(image[[r0 + i / side, c0 + i % side]], 0.0)).collect();
-    Fft2::new(side, side).forward(&mut data);
-    data
+/// What a curve is held against.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Threshold {
+    /// The same value at every bin, customarily 0.5 or 1/7.
+    Fixed(f64),
+    /// Where a ring of n frequencies carries half a bit of information a frequency: van Heel & Schatz,
+    /// J. Struct. Biol. 151, 250 (2005), (0.2071 + 1.9102/√n) / (1.2071 + 0.9102/√n).
+    HalfBit,
+    /// One bit: (0.5 + 2.4142/√n) / (1.5 + 1.4142/√n).
+    OneBit,
 }
 
-/// Where a curve first falls below `threshold`, in bins, as the reference study finds it: linear
+impl Threshold {
+    /// Its value at a ring of `count` frequencies.
+    pub fn at(self, count: u32) -> f64 {
+        // Coefficients as published, with four digits.
+        let [a, b, c, d] = match self {
+            Self::Fixed(value) => return value,
+            Self::HalfBit => [0.2071, 1.9102, 1.2071, 0.9102],
+            // As published, to four decimals, and not √2.
+            #[allow(clippy::approx_constant)]
+            Self::OneBit => [0.5, 2.4142, 1.5, 1.4142],
+        };
+        let root = f64::from(count.max(1)).sqrt();
+        (a + b / root) / (c + d / root)
+    }
+}
+
+/// Where a curve first falls below a threshold, given for every bin, in bins, as the reference study finds it: linear
 /// interpolation between the bin before and the first bin below; 0 if bin 0 is already below; the
 /// curve's length if it never is. Bins without value are passed over, and there is no interpolation
 /// from one. `None` if no bin has a value.
-pub fn crossing(values: &[Option<f64>], threshold: f64) -> Option<f64> {
+pub fn crossing(values: &[Option<f64>], threshold: impl Fn(usize) -> f64) -> Option<f64> {
     if values.iter().all(Option::is_none) {
         return None;
     }
+    // Height over the threshold, which for a fixed one crosses zero where the curve crosses it.
+    let above = |i: usize| values[i].map(|v| v - threshold(i));
     let Some((bin, below)) =
-        values.iter().enumerate().find_map(|(i, v)| v.filter(|v| *v < threshold).map(|v| (i, v)))
+        (0..values.len()).find_map(|i| above(i).filter(|over| *over < 0.0).map(|over| (i, over)))
     else {
         return Some(values.len() as f64);
     };
-    let before = bin.checked_sub(1).and_then(|i| values[i]);
+    let before = bin.checked_sub(1).and_then(above);
     Some(match before {
-        Some(before) if before > below => (bin - 1) as f64 + (before - threshold) / (before - below),
+        Some(before) if before > below => (bin - 1) as f64 + before / (before - below),
         _ => bin as f64,
     })
 }
 
 impl RingCurve {
-    /// [`crossing`] of this curve; an error if no ring but the zero frequency has power.
-    pub fn crossing(&self, threshold: f64) -> MetricResult {
+    /// [`crossing`] of this curve; an error if no ring but the zero frequency has power. The half-bit and one-bit
+    /// thresholds are 1 at the zero frequency, whose one value always correlates fully: they begin at bin 1.
+    pub fn crossing(&self, threshold: Threshold) -> MetricResult {
         if self.values.iter().skip(1).all(Option::is_none) {
             return Err(MetricError::NoPower("at least one"));
         }
-        crossing(&self.values, threshold).ok_or(MetricError::NoPower("at least one"))
+        let at = |bin: usize| match threshold {
+            Threshold::Fixed(value) => value,
+            _ if bin == 0 => 0.0,
+            _ => threshold.at(self.counts[bin]),
+        };
+        crossing(&self.values, at).ok_or(MetricError::NoPower("at least one"))
+    }
+
+    /// The curve smoothed with a Gaussian of `sigma` bins (cut at 4σ, ends reflected), as the reference study offers
+    /// it; without any value if a ring has none. `sigma` ≤ 0 changes nothing.
+    pub fn smoothed(mut self, sigma: f64) -> Self {
+        if sigma > 0.0 {
+            let known: Option<Vec<f64>> = self.values.iter().copied().collect();
+            self.values = match known {
+                Some(known) => {
+                    let line = ArrayView2::from_shape((1, known.len()), &known);
+                    line.map(|line| gaussian_smooth(line, sigma).iter().copied().map(Some).collect())
+                        .unwrap_or_default()
+                }
+                None => vec![None; self.values.len()],
+            };
+        }
+        self
     }
 }
 
@@ -113,7 +175,7 @@ mod tests {
             (&[nan, nan, nan], 0.5, None),
             (&[], 0.5, None),
         ] {
-            let found = crossing(&some(curve), threshold);
+            let found = crossing(&some(curve), |_| threshold);
             assert!(
                 found == expected || (found.unwrap() - expected.unwrap()).abs() < 1e-12,
                 "{curve:?}: {found:?}"
@@ -128,7 +190,7 @@ mod tests {
         let curve = ring_correlation(flat.view(), waves.view()).unwrap();
         assert_eq!(curve.side, 31);
         assert!(curve.values[0].is_some() && curve.values[1..].iter().all(Option::is_none));
-        assert!(matches!(curve.crossing(0.5), Err(MetricError::NoPower(_))));
+        assert!(matches!(curve.crossing(Threshold::Fixed(0.5)), Err(MetricError::NoPower(_))));
     }
 
     #[test]
@@ -136,6 +198,44 @@ mod tests {
         let waves = Array2::from_shape_fn((16, 16), |(r, c)| ((r * r + 3 * c) % 11) as f64 - 5.0);
         let curve = ring_correlation(waves.view(), (-&waves).view()).unwrap();
         assert!(curve.values.iter().flatten().all(|v| (v - 1.0).abs() < 1e-12));
-        assert_eq!(curve.crossing(0.5), Ok(curve.values.len() as f64));
+        assert_eq!(curve.crossing(Threshold::Fixed(0.5)), Ok(curve.values.len() as f64));
+    }
+
+    #[test]
+    fn rings_hold_every_frequency_once() {
+        for side in [1, 2, 5, 8, 31, 32] {
+            let waves = Array2::from_shape_fn((side, side + 3), |(r, c)| ((r * r + 3 * c) % 11) as f64);
+            let curve = ring_correlation(waves.view(), waves.view()).unwrap();
+            let signed = |i: usize| i.min(side - i) as f64;
+            let mut expected = vec![0u32; curve.counts.len()];
+            for i in 0..side * side {
+                expected[signed(i / side).hypot(signed(i % side)).round() as usize] += 1;
+            }
+            assert_eq!(curve.counts, expected, "side {side}");
+        }
+    }
+
+    #[test]
+    fn information_thresholds_begin_after_the_zero_frequency() {
+        assert!(
+            (Threshold::HalfBit.at(1) - 1.0).abs() < 1e-12 && (Threshold::OneBit.at(1) - 1.0).abs() < 1e-12
+        );
+        let curve = |values: Vec<f64>| RingCurve {
+            side: 8,
+            counts: vec![1, 8, 12, 16],
+            values: values.into_iter().map(Some).collect(),
+        };
+        // The zero frequency never counts, even where rounding leaves it below 1.
+        assert_eq!(curve(vec![1.0 - 1e-15, 1.0, 1.0, 1.0]).crossing(Threshold::OneBit), Ok(4.0));
+        let (a, b) = (Threshold::HalfBit.at(8), Threshold::HalfBit.at(12));
+        let found = curve(vec![1.0, a + 0.1, b - 0.1, 0.0]).crossing(Threshold::HalfBit).unwrap();
+        assert!((found - 1.5).abs() < 1e-12, "{found}");
+    }
+
+    #[test]
+    fn smoothing_a_curve_with_a_gap_leaves_nothing() {
+        let curve = RingCurve { side: 4, counts: vec![1, 8, 4], values: vec![Some(1.0), None, Some(0.5)] };
+        assert_eq!(curve.clone().smoothed(0.0), curve);
+        assert!(curve.smoothed(1.0).values.iter().all(Option::is_none));
     }
 }

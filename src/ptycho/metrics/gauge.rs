@@ -2,7 +2,7 @@
 //! scale and the phase's plane.
 
 use ndarray::{Array2, ArrayView2, s};
-use num_complex::Complex32;
+use num_complex::{Complex32, Complex64};
 
 use super::{MetricError, MetricResult, mean};
 
@@ -69,6 +69,73 @@ pub fn remove_plane(image: ArrayView2<'_, f64>) -> (Array2<f64>, [f64; 3]) {
     (rest, [a, b, level - a * cx - b * cy])
 }
 
+/// The phase of a complex image without its least-squares plane, whatever the plane's height and slope: no phase is
+/// torn where it passes ±π. Returns the rest, radians, and the plane as [`remove_plane`] does, its height c in (−π, π].
+///
+/// The wrapped angle is fitted twice: as it is, and after the plane has been turned away that neighbouring pixels' mean
+/// phase steps suggest (arg ΣO(r, c + 1)·O(r, c)*, weighted by amplitude) together with the mean phase. The fit that
+/// leaves less is taken, the first if both leave the same: an image whose phase does not wrap gets exactly the plain
+/// least-squares fit.
+pub fn flatten_phase(image: ArrayView2<'_, Complex32>) -> (Array2<f64>, [f64; 3]) {
+    let (plain, plane) = remove_plane(phase(image).view());
+    let start = steps(image);
+    let turned = turn_back(image, start);
+    let (rest, more) = remove_plane(turned.view());
+    let squares = |image: &Array2<f64>| image.iter().map(|v| v * v).sum::<f64>();
+    // Rounding alone must not decide.
+    if squares(&plain) <= squares(&rest) * (1.0 + 1e-9) + f64::MIN_POSITIVE {
+        return (plain, [plane[0], plane[1], wrap(plane[2])]);
+    }
+    (rest, [start[0] + more[0], start[1] + more[1], wrap(start[2] + more[2])])
+}
+
+/// Angle in (−π, π].
+pub fn wrap(angle: f64) -> f64 {
+    let turn = std::f64::consts::TAU;
+    let rest = angle - turn * (angle / turn).round();
+    if rest <= -std::f64::consts::PI { rest + turn } else { rest }
+}
+
+fn wide(v: Complex32) -> Complex64 {
+    Complex64::new(v.re.into(), v.im.into())
+}
+
+/// Mean phase step along a row and down a column, and the phase at \[0, 0\] of the plane with these slopes.
+fn steps(image: ArrayView2<'_, Complex32>) -> [f64; 3] {
+    let mut sums = [Complex64::default(); 2];
+    let (rows, cols) = image.dim();
+    for r in 0..rows {
+        for c in 0..cols {
+            let here = wide(image[[r, c]]).conj();
+            if c + 1 < cols {
+                sums[0] += wide(image[[r, c + 1]]) * here;
+            }
+            if r + 1 < rows {
+                sums[1] += wide(image[[r + 1, c]]) * here;
+            }
+        }
+    }
+    let [a, b] = sums.map(|s| s.arg());
+    let (down, across) = (phases(rows, -b), phases(cols, -a));
+    let mean: Complex64 = image.indexed_iter().map(|((r, c), v)| wide(*v) * down[r] * across[c]).sum();
+    [a, b, mean.arg()]
+}
+
+/// exp(i·step·k) for k < n.
+fn phases(n: usize, step: f64) -> Vec<Complex64> {
+    (0..n).map(|k| Complex64::cis(step * k as f64)).collect()
+}
+
+/// Wrapped phase after a plane has been turned away.
+fn turn_back(image: ArrayView2<'_, Complex32>, [a, b, c]: [f64; 3]) -> Array2<f64> {
+    let (down, across) = (phases(image.nrows(), -b), phases(image.ncols(), -a));
+    let level = Complex64::cis(-c);
+    Array2::from_shape_fn(image.dim(), |(row, col)| {
+        // Zero has no phase: it counts as lying on the plane.
+        (wide(image[[row, col]]) * down[row] * across[col] * level).arg()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +167,40 @@ mod tests {
         assert!((mean(scaled.view()) - mean(truth.view())).abs() < 1e-12 && factor > 1.0);
         let zero = Array2::zeros((4, 4));
         assert_eq!(match_mean(truth.view(), zero.view()), Err(MetricError::ZeroMean));
+    }
+
+    fn textured(rows: usize, cols: usize, a: f64, b: f64, c: f64) -> Array2<Complex32> {
+        Array2::from_shape_fn((rows, cols), |(r, col)| {
+            let (x, y) = (col as f64, r as f64);
+            let own = 0.5 * (0.3 * x + 0.2 * y).sin() + 0.4 * (0.17 * x - 0.4 * y).cos();
+            let v = Complex64::from_polar(0.7 + 0.2 * (0.5 * x).sin(), own + a * x + b * y + c);
+            Complex32::new(v.re as f32, v.im as f32)
+        })
+    }
+
+    #[test]
+    fn planes_of_any_height_and_slope_leave_the_same() {
+        let (flat, own) = flatten_phase(textured(40, 53, 0.0, 0.0, 0.0).view());
+        // No wraps: the plain fit, to the bit.
+        assert_eq!(flat, remove_plane(phase(textured(40, 53, 0.0, 0.0, 0.0).view()).view()).0);
+        for (a, b, c) in [(0.01, -0.02, 0.5), (0.0, 0.0, 3.1), (0.4, -0.9, 2.0), (-2.5, 1.3, -3.0)] {
+            let (rest, [fa, fb, fc]) = flatten_phase(textured(40, 53, a, b, c).view());
+            let off = (&rest - &flat).iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            // What single precision makes of the phase.
+            assert!(off < 1e-6, "({a}, {b}, {c}): off by {off:e}");
+            assert!((fa - own[0] - a).abs() < 1e-8 && (fb - own[1] - b).abs() < 1e-8, "{fa} {fb}");
+            assert!(wrap(fc - own[2] - c).abs() < 1e-6, "{fc}");
+        }
+    }
+
+    #[test]
+    fn zeros_and_single_lines_have_planes_too() {
+        let zero = Array2::from_elem((5, 4), Complex32::default());
+        let (rest, plane) = flatten_phase(zero.view());
+        assert!(rest.iter().all(|v| *v == 0.0) && plane == [0.0; 3]);
+        let (rest, _) = flatten_phase(textured(1, 60, 1.2, 0.0, 0.0).view());
+        assert!(rest.iter().all(|v| v.abs() < 1.5));
+        assert_eq!(wrap(-std::f64::consts::PI), std::f64::consts::PI);
+        assert!((wrap(7.0) - (7.0 - std::f64::consts::TAU)).abs() < 1e-15);
     }
 }

@@ -1,5 +1,5 @@
-//! Image quality, in f64: point errors, SSIM, the reference study's MS-SSIM, Fourier ring correlation,
-//! and the gauges (amplitude scale, phase plane) removed before any of them is taken.
+//! Image quality, in f64: point errors, SSIM, MS-SSIM (the standard one and the reference study's), Fourier ring
+//! correlation, and the gauges (amplitude scale, phase plane) removed before any of them is taken.
 //!
 //! No metric returns NaN. Input that a metric is not defined for is a [`MetricError`]; the caller writes
 //! it down as absent, with the reason.
@@ -8,13 +8,18 @@ mod evaluate;
 mod frc;
 mod gauge;
 mod pointwise;
+mod smooth;
 mod ssim;
+mod window;
 
-pub use evaluate::{Channel, Curves, Evaluation, Score, evaluate};
-pub use frc::{RingCurve, crossing, ring_correlation};
-pub use gauge::{amplitude, match_mean, phase, remove_plane, trim};
+pub use evaluate::{Channel, Curves, Evaluation, Gauge, Options, Score, evaluate};
+pub use frc::{RingCurve, Threshold, crossing, ring_correlation};
+pub use gauge::{amplitude, flatten_phase, match_mean, phase, remove_plane, trim, wrap};
 pub use pointwise::{mae, mse, psnr_255, psnr_range};
-pub use ssim::{MS_SSIM_WEIGHTS, WINDOW, gaussian_smooth, ms_ssim, ssim};
+pub use smooth::gaussian_smooth;
+pub use ssim::{
+    GAUSSIAN_WINDOW, MS_SSIM_SIDE, MS_SSIM_WEIGHTS, WINDOW, ms_ssim, ms_ssim_standard, ssim, ssim_gaussian,
+};
 
 use ndarray::ArrayView2;
 

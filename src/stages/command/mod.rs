@@ -20,7 +20,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Stage};
+use super::{Context, Device, Job, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::kind::Kind;
 use placeholders::Placeholders;
@@ -34,7 +34,8 @@ pub struct Command;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// The program and its arguments, each its own item; no shell takes part. Placeholders: `{input.NAME}`,
-    /// `{output.NAME}`, `{param.NAME}` (from `values`), `{axis.NAME}`, `{seed}`, `{threads}`, `{device}`, and
+    /// `{output.NAME}`, `{param.NAME}` (from `values`), `{axis.NAME}`, `{seed}`, `{threads}`, `{device}`
+    /// (`cpu` or `cuda:0`: a program sees only the GPUs that it was given), `{gpus}` (how many these are), and
     /// `{NAME}` (from `tuning`). An item that is exactly `{input.NAME}` becomes one argument for each file of
     /// that input. `{{name}}` gives a literal `{name}`; braces around anything that is no name stay as they
     /// are.
@@ -143,13 +144,15 @@ fn program(cx: &Context<'_>, params: &Params, outputs: &BTreeMap<String, PathBuf
     }
     known.add("seed", vec![job.seed.to_string().into()]);
     known.add("threads", vec![job.threads.to_string().into()]);
-    known.add("device", vec![job.device.to_string().into()]);
+    let device = if job.device == Device::Cpu { Device::Cpu } else { Device::Cuda(0) };
+    known.add("device", vec![device.to_string().into()]);
+    known.add("gpus", vec![job.gpus.len().to_string().into()]);
 
     let mut argv = Vec::new();
     for (i, item) in params.argv.iter().enumerate() {
         argv.extend(known.expand(&item.to_string()).map_err(|e| at(format!("argument {i}"), e))?);
     }
-    let mut environment = BTreeMap::new();
+    let mut environment = gpus_alone(job);
     for (name, value) in &params.env {
         let place = || format!("environment variable `{name}`");
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -169,6 +172,17 @@ fn program(cx: &Context<'_>, params: &Params, outputs: &BTreeMap<String, PathBuf
         limit: job.timeout_s.and_then(|s| Duration::try_from_secs_f64(s).ok()),
         memory: job.memory,
     })
+}
+
+/// What lets a program see the GPUs that it was given and no others, whatever it does; it counts them from 0.
+fn gpus_alone(job: &Job) -> BTreeMap<String, OsString> {
+    let mut environment = BTreeMap::new();
+    if !job.gpus.is_empty() {
+        environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), job.gpus.join(",").into());
+        // As the driver numbers them, by whose numbers they are leased, and not by speed.
+        environment.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".into());
+    }
+    environment
 }
 
 /// A program is looked up on PATH, or absolute: a relative path would mean a file in the task's empty folder.

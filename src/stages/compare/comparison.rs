@@ -67,8 +67,10 @@ impl Comparison {
 
     /// `comparison_metrics.csv`, byte for byte in the reference study's format: header
     /// `model,metric,amplitude,phase,value`, six decimals, an empty cell for what has no value. Its
-    /// `psnr` is the one with peak 255; the customary one is in the JSON. Run times are not here: they
-    /// would make equal results differ, and are in the run's journal.
+    /// `psnr` is the one with peak 255; the customary one and other metrics it did not have are in the JSON.
+    /// Registration offsets, in the column `value`, are followed by what else was removed before scoring
+    /// ([`Gauge`](crate::stages::metrics::Gauge)). Run times are not here: they would make equal results
+    /// differ, and are in the run's journal.
     pub fn to_csv(&self) -> String {
         let mut text = String::from("model,metric,amplitude,phase,value\n");
         for Model { model, scores, .. } in &self.models {
@@ -77,7 +79,9 @@ impl Comparison {
             {
                 let name = match metric {
                     "psnr255" => "psnr",
-                    "psnr_range" => continue,
+                    "psnr_range" | "ssim_gaussian" | "ms_ssim_standard" | "frc_half_bit" | "frc_one_bit" => {
+                        continue;
+                    }
                     name => name,
                 };
                 let _ = writeln!(text, "{},{name},{},{},", cell(model), six(amplitude), six(phase));
@@ -86,6 +90,11 @@ impl Comparison {
         for Model { model, scores, .. } in &self.models {
             for (axis, offset) in ["dy", "dx"].iter().zip(scores.registration_offset_yx) {
                 let _ = writeln!(text, "{},registration_offset_{axis},,,{}", cell(model), six(Some(offset)));
+            }
+        }
+        for Model { model, scores, .. } in &self.models {
+            for (name, value) in scores.gauge.named() {
+                let _ = writeln!(text, "{},{name},,,{}", cell(model), six(value));
             }
         }
         text

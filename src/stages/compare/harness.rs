@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::diag::StageResult;
 use crate::ptycho::image::Pair;
-use crate::ptycho::metrics::evaluate;
+use crate::ptycho::metrics::{Options, evaluate};
 use crate::stages::metrics::Scores;
 use crate::stages::{Context, Device, Job, JobInput, Report, Stage};
 
@@ -67,6 +67,7 @@ impl Files {
             staging: self.folder.path().join("out"),
             threads: 1,
             device: Device::Cpu,
+            gpus: vec![],
             memory: None,
             timeout_s: None,
             gpu_memory: None,
@@ -118,10 +119,10 @@ pub(in crate::stages) fn pair(noise: f32) -> Pair {
         *v += Complex32::new(((r * 31 + c * 17) % 13) as f32 - 6.0, ((r * 7 + c * 29) % 11) as f32 - 5.0)
             * noise;
     }
-    Pair { prediction, truth, origin_yx: [10.0, 20.0], shift_yx: [0.1, -1.22] }
+    Pair { prediction, truth, origin_yx: [10.0, 20.0], shift_yx: [0.1, -1.22], turn: 0.0 }
 }
 
 /// Its scores.
 pub(in crate::stages) fn scores(pair: &Pair) -> Scores {
-    Scores::new(pair, &evaluate(pair.truth.view(), pair.prediction.view(), 2, 1.0).unwrap())
+    Scores::new(pair, &evaluate(pair.truth.view(), pair.prediction.view(), Options::default()).unwrap())
 }

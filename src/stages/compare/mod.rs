@@ -26,7 +26,7 @@ impl Stage for Compare {
     fn kind(&self) -> Kind {
         Kind {
             name: "compare",
-            version: 1,
+            version: 2,
             summary: "put the scores and pictures of several models side by side, in the reference study's table",
             inputs: &[
                 Slot { name: "metrics", arity: Arity::Many, doc: "scores of each model, from `metrics`" },

@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::figure::{Map, Scale};
 use crate::ptycho::image::Pair;
-use crate::ptycho::metrics::{amplitude, match_mean, phase, remove_plane};
+use crate::ptycho::metrics::{amplitude, flatten_phase, match_mean};
 
 /// Amplitudes and phases of a pair.
 pub(in crate::stages) struct Pictures {
@@ -20,7 +20,7 @@ pub(in crate::stages) struct Pictures {
 
 impl Pictures {
     pub(in crate::stages) fn of(pair: &Pair) -> Self {
-        let flat = |image| remove_plane(phase(image).view()).0;
+        let flat = |image| flatten_phase(image).0;
         let (true_amplitude, own) = (amplitude(pair.truth.view()), amplitude(pair.prediction.view()));
         let matched = match_mean(true_amplitude.view(), own.view()).map_or(own, |(scaled, _)| scaled);
         Self {

@@ -38,13 +38,23 @@ fn the_table_has_the_reference_format_and_order() {
     for model in models {
         expected.extend(["dy", "dx"].map(|d| format!("{model},registration_offset_{d},,,")));
     }
+    // The reference has them for every registered model, and then nothing but run times.
+    let reference = expected.len();
+    let gauges =
+        ["amplitude_scale", "phase_offset_rad", "phase_ramp_dy_rad_per_px", "phase_ramp_dx_rad_per_px"];
+    for model in models {
+        expected.extend(gauges.map(|name| format!("{model},{name},,,")));
+    }
     assert_eq!(lines.len(), 1 + expected.len());
     for (line, start) in lines[1..].iter().zip(&expected) {
         assert!(line.starts_with(start.as_str()), "{line} instead of {start}…");
         assert_eq!(line.split(',').count(), 5);
     }
-    assert_eq!(lines[expected.len() - 1], "another,registration_offset_dy,,,0.100000");
-    assert_eq!(lines[expected.len()], "another,registration_offset_dx,,,-1.220000");
+    assert_eq!(lines[reference - 1], "another,registration_offset_dy,,,0.100000");
+    assert_eq!(lines[reference], "another,registration_offset_dx,,,-1.220000");
+    for line in &lines[reference + 1..] {
+        assert!(line.rsplit(',').next().unwrap().parse::<f64>().unwrap().is_finite(), "{line}");
+    }
     let mae: Vec<&str> = lines[1].split(',').collect();
     assert_eq!((mae[2].split('.').nth(1).unwrap().len(), mae[4]), (6, ""));
     let again = run(&files, json!({})).unwrap();

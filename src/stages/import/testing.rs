@@ -46,6 +46,7 @@ pub fn run(
         staging,
         threads: 1,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

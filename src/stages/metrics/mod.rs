@@ -5,19 +5,19 @@ mod scores;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::scores::{Channel, Frc, Scores};
+pub use self::scores::{Channel, Frc, Gauge, Scores};
 pub(in crate::stages) use self::scores::{pretty, read_json};
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::io::atomic;
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::image::Pair;
-use crate::ptycho::metrics::evaluate;
+use crate::ptycho::metrics::{MS_SSIM_SIDE, Options, evaluate};
 
 /// The `metrics` stage.
 pub struct Metrics;
 
-/// Parameters of `metrics`. The metrics themselves are the reference study's and have no options.
+/// Parameters of `metrics`. Those of the reference study stand beside the customary ones, named apart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
@@ -29,6 +29,10 @@ pub struct Params {
     #[serde(default = "sigma")]
     #[schemars(range(min = 0, max = 100))]
     pub ms_ssim_sigma: f64,
+    /// Gaussian smoothing of ring correlation curves before their crossings are looked for, σ in bins.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100))]
+    pub frc_sigma: f64,
 }
 
 fn trim() -> u32 {
@@ -43,8 +47,8 @@ impl Stage for Metrics {
     fn kind(&self) -> Kind {
         Kind {
             name: "metrics",
-            version: 1,
-            summary: "score a registered pair: MAE, MSE, PSNR (both conventions), SSIM, MS-SSIM, FRC, and a blank guess",
+            version: 2,
+            summary: "score a registered pair: MAE, MSE, PSNR, SSIM, MS-SSIM, FRC, gauges, and a blank guess",
             inputs: &[Slot { name: "pair", arity: Arity::One, doc: "prediction and truth from `register`" }],
             outputs: &[Output {
                 name: "metrics",
@@ -64,16 +68,24 @@ impl Stage for Metrics {
         let params: Params = cx.params()?;
         let path = cx.input("pair")?;
         let pair = Pair::read(path)?;
-        let found = evaluate(
-            pair.truth.view(),
-            pair.prediction.view(),
-            params.trim_px as usize,
-            params.ms_ssim_sigma,
-        )
-        .map_err(|e| StageError::input(format!("{}: {e}", path.display())))?;
+        let options = Options {
+            crop: params.trim_px as usize,
+            ms_ssim_sigma: params.ms_ssim_sigma,
+            frc_sigma: params.frc_sigma,
+        };
+        let found = evaluate(pair.truth.view(), pair.prediction.view(), options)
+            .map_err(|e| StageError::input(format!("{}: {e}", path.display())))?;
         let scores = Scores::new(&pair, &found);
+        let small = found.shape.0.min(found.shape.1) < MS_SSIM_SIDE;
         for (what, why) in &scores.missing {
-            cx.warn(format!("no {what}: {why}"));
+            if !(small && what.ends_with(scores::STANDARD)) {
+                cx.warn(format!("no {what}: {why}"));
+            }
+        }
+        for (name, value) in scores.gauge.named() {
+            if let Some(value) = value {
+                cx.measure(name, value);
+            }
         }
         let (own, blank) = (scores.phase.mae, scores.blank_phase_mae);
         if let (Some(own), Some(blank)) = (own, blank) {

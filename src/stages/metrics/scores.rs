@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::diag::{StageError, StageResult};
 use crate::ptycho::image::Pair;
-use crate::ptycho::metrics::{self, Evaluation, MetricResult, RingCurve};
+use crate::ptycho::metrics::{self, Evaluation, MetricResult, RingCurve, wrap};
+
+/// Named apart: small images do not have it, which is nothing to warn of.
+pub(super) const STANDARD: &str = "ms_ssim_standard";
 
 /// Scores of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,16 +27,41 @@ pub struct Scores {
     pub blank_amplitude_mae: Option<f64>,
     /// Phase MAE of a constant guess: a model that is no better has learnt nothing.
     pub blank_phase_mae: Option<f64>,
-    /// Factor on the predicted amplitude.
-    pub amplitude_scale: Option<f64>,
+    /// What no diffraction pattern tells, and so was removed: the same way for every model.
+    pub gauge: Gauge,
     /// Ring correlation curves.
     pub frc: Frc,
     /// Metric → why it has no value.
     pub missing: BTreeMap<String, String>,
 }
 
+/// How the model stood to the truth before it was brought onto it, beside the shift.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gauge {
+    /// Factor put on the predicted amplitude, which then has the truth's mean.
+    pub amplitude_scale: Option<f64>,
+    /// The model's phase minus the truth's, in the middle of the compared box, radians in (−π, π].
+    pub phase_offset_rad: f64,
+    /// Slope of the model's phase plane minus that of the truth's (down, right), radians a pixel.
+    pub phase_ramp_yx_rad_per_px: [f64; 2],
+}
+
+impl Gauge {
+    /// Every part with its name, in the order of tables.
+    pub fn named(&self) -> [(&'static str, Option<f64>); 4] {
+        let [down, right] = self.phase_ramp_yx_rad_per_px;
+        [
+            ("amplitude_scale", self.amplitude_scale),
+            ("phase_offset_rad", Some(self.phase_offset_rad)),
+            ("phase_ramp_dy_rad_per_px", Some(down)),
+            ("phase_ramp_dx_rad_per_px", Some(right)),
+        ]
+    }
+}
+
 /// The metrics of amplitude or phase. `psnr255` has peak 255 whatever the data, as the reference study;
-/// `psnr_range` the data's range, as is customary.
+/// `psnr_range` the data's range, as is customary. `ms_ssim` is the reference study's; the customary one is
+/// `ms_ssim_standard`, which images with a side below 161 do not have.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct Channel {
@@ -42,23 +70,31 @@ pub struct Channel {
     pub psnr255: Option<f64>,
     pub psnr_range: Option<f64>,
     pub ssim: Option<f64>,
+    pub ssim_gaussian: Option<f64>,
     pub ms_ssim: Option<f64>,
+    pub ms_ssim_standard: Option<f64>,
     pub frc50: Option<f64>,
     pub frc1over7: Option<f64>,
+    pub frc_half_bit: Option<f64>,
+    pub frc_one_bit: Option<f64>,
 }
 
 impl Channel {
     /// Every metric with its name, in the order of tables.
-    pub fn named(&self) -> [(&'static str, Option<f64>); 8] {
+    pub fn named(&self) -> [(&'static str, Option<f64>); 12] {
         [
             ("mae", self.mae),
             ("mse", self.mse),
             ("psnr255", self.psnr255),
             ("psnr_range", self.psnr_range),
             ("ssim", self.ssim),
+            ("ssim_gaussian", self.ssim_gaussian),
             ("ms_ssim", self.ms_ssim),
+            ("ms_ssim_standard", self.ms_ssim_standard),
             ("frc50", self.frc50),
             ("frc1over7", self.frc1over7),
+            ("frc_half_bit", self.frc_half_bit),
+            ("frc_one_bit", self.frc_one_bit),
         ]
     }
 }
@@ -98,9 +134,13 @@ impl Scores {
                 psnr255: take("psnr255", &c.psnr255),
                 psnr_range: take("psnr_range", &c.psnr_range),
                 ssim: take("ssim", &c.ssim),
+                ssim_gaussian: take("ssim_gaussian", &c.ssim_gaussian),
                 ms_ssim: take("ms_ssim", &c.ms_ssim),
+                ms_ssim_standard: take(STANDARD, &c.ms_ssim_standard),
                 frc50: take("frc50", &c.frc50),
                 frc1over7: take("frc1over7", &c.frc1over7),
+                frc_half_bit: take("frc_half_bit", &c.frc_half_bit),
+                frc_one_bit: take("frc_one_bit", &c.frc_one_bit),
             }
         };
         let (amplitude, phase) = (channel("amplitude", &found.amplitude), channel("phase", &found.phase));
@@ -116,7 +156,12 @@ impl Scores {
             phase,
             blank_amplitude_mae: take("blank amplitude mae", blank_amplitude),
             blank_phase_mae: take("blank phase mae", blank_phase),
-            amplitude_scale: take("amplitude scale", &found.amplitude_scale),
+            gauge: Gauge {
+                amplitude_scale: take("amplitude scale", &found.gauge.amplitude_scale),
+                // Registration has added its turn.
+                phase_offset_rad: wrap(found.gauge.phase_offset - pair.turn),
+                phase_ramp_yx_rad_per_px: found.gauge.phase_ramp_yx,
+            },
             frc,
             missing,
         }

@@ -4,6 +4,7 @@ mod metrics;
 
 use std::path::Path;
 
+use ndarray::Array2;
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::io::atomic;
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::ptycho::dataset::Dataset;
-use crate::ptycho::groups::{Neighbours, coverage};
+use crate::ptycho::dataset::{Dataset, DatasetWriter};
+use crate::ptycho::groups::{self, Neighbours, Pool, coverage};
 use crate::ptycho::overlap;
 use crate::ptycho::rng::keyed;
 
@@ -37,6 +38,16 @@ pub struct Params {
     #[serde(default = "n_groups")]
     #[schemars(range(min = 1, max = 10_000_000))]
     n_groups: u32,
+    /// Choose the members of a group at random among so many nearest neighbours of its seed image, K, instead of the
+    /// nearest ones: no combination twice, every image a seed before any is one again, so that `n_groups` may be
+    /// larger than the number of images.
+    #[serde(default)]
+    #[schemars(inner(range(min = 1, max = 10_000)))]
+    group_pool: Option<u32>,
+    /// Whether the seed image belongs to its own group; only with `group_pool`. (The reference leaves it out when it
+    /// trains.)
+    #[serde(default = "yes")]
+    seed_in_group: bool,
     /// Nearest neighbours K that enter metrics 1 and 2 (6 or 25 in the reference).
     #[serde(default = "neighbor_count")]
     #[schemars(range(min = 1, max = 10_000))]
@@ -63,12 +74,35 @@ fn whole() -> f64 {
     1.0
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn n_groups() -> u32 {
     512
 }
 
 fn neighbor_count() -> u32 {
     6
+}
+
+impl Params {
+    /// The groups of metrics 1 and 3.
+    fn groups(&self, scan: &Neighbours, seed: u64) -> StageResult<Array2<u32>> {
+        let side = self.gridsize as usize;
+        match self.group_pool {
+            Some(neighbours) if side > 1 => {
+                let (members, neighbours) = (side * side, neighbours as usize);
+                let pool = Pool { members, neighbours, with_seed: self.seed_in_group };
+                groups::chosen(scan, pool, self.n_groups, seed)
+            }
+            None if !self.seed_in_group => Err(StageError::input(
+                "`seed_in_group: false` without `group_pool`: the nearest images begin with the seed image",
+            )
+            .hint("set `group_pool` to the number of neighbours to choose from, 4 for exactly the nearest")),
+            _ => overlap::metric_groups(scan, side, self.n_groups, seed),
+        }
+    }
 }
 
 /// Share of a pattern's side that the illuminated disc is taken to have.
@@ -104,7 +138,8 @@ impl Stage for Overlap {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
-        let mut data = Dataset::read(cx.input("data")?)?;
+        let path = cx.input("data")?;
+        let (mut data, patterns) = Dataset::open(path, &cx.job().staging.join("patterns.f32"))?;
         let total = data.len();
         let side = data.side();
         let seed = cx.job().seed;
@@ -115,12 +150,12 @@ impl Stage for Overlap {
         let images = u32::try_from(total)
             .map_err(|_| StageError::input(format!("{total} images, expected at most {}", u32::MAX)))?;
         let kept = overlap::subsample(images, params.s_img, seed_subsample);
+        let kept: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
         if kept.len() < total {
-            let kept: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
             data = data.select(&kept);
         }
         let scan = Neighbours::new(&data.x, &data.y)?;
-        let groups = overlap::metric_groups(&scan, params.gridsize as usize, params.n_groups, seed_groups)?;
+        let groups = params.groups(&scan, seed_groups)?;
         let metrics = Metrics::measure(&params, &data, &scan, &groups, total, diameter, seed_subsample)?;
         let coverage = coverage(&groups, data.len());
 
@@ -135,7 +170,14 @@ impl Stage for Overlap {
                 "n_images_kept": data.len(),
             }),
         );
-        data.write(&cx.output("data")?)?;
+        let mut writer = DatasetWriter::create(&cx.output("data")?, kept.len(), side)?;
+        let mut image = 0;
+        // Patterns pass through one by one; those that are kept are in the order of the file.
+        patterns.pass(path, |values| {
+            image += 1;
+            kept.binary_search(&(image - 1)).map_or(Ok(()), |_| writer.append(values))
+        })?;
+        writer.finish(&data)?;
         write_json(&cx.output("metrics")?, &metrics)?;
         // The view as it was asked for, as it was kept (whole images), and the overlap that came of it.
         cx.measure("view_nominal_share", params.s_img);

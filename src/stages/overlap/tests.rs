@@ -46,6 +46,7 @@ fn run(data: &Dataset, params: Value, seed: u64) -> StageResult<(Dataset, Value,
         staging: dir.path().to_owned(),
         threads: 1,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,
@@ -118,4 +119,27 @@ fn the_schema_bounds_the_share() {
     let share = &schema["properties"]["s_img"];
     assert_eq!((&share["exclusiveMinimum"], &share["maximum"]), (&json!(0), &json!(1)));
     assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn groups_may_be_chosen_among_more_neighbours_and_outnumber_the_images() {
+    let data = scan(60);
+    let params = json!({"gridsize": 2, "n_groups": 150, "group_pool": 7, "seed_in_group": false});
+    let (_, metrics, reports) = run(&data, params.clone(), 1).unwrap();
+    assert_eq!(metrics["n_groups_actual"], 150);
+    let measure = |name: &str| {
+        reports.iter().find_map(|r| match r {
+            Report::Measure { name: n, value } if n == name => value.as_f64(),
+            _ => None,
+        })
+    };
+    assert_eq!(measure("groups"), Some(150.0));
+    assert!(measure("images_in_groups").unwrap() > 45.0);
+    assert_eq!(run(&data, params, 1).unwrap().1, metrics);
+    // More neighbours are farther away.
+    let nearest = run(&data, json!({"gridsize": 2, "n_groups": 60}), 1).unwrap().1;
+    let of = |m: &Value| m["metric_1_group_based_avg"].as_f64().unwrap();
+    assert!(of(&metrics) < of(&nearest));
+    let error = run(&data, json!({"gridsize": 2, "seed_in_group": false}), 1).unwrap_err();
+    assert!(error.hint.unwrap().contains("group_pool"));
 }

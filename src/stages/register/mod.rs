@@ -19,7 +19,9 @@ use crate::io::npz::NpzReader;
 use crate::kind::{Arity, Kind, Output, Slot};
 use crate::ptycho::image::{Image, Pair};
 use crate::ptycho::metrics;
-use crate::ptycho::registration::{RegistrationError, cross_correlation, fourier_shift, phase_correlation};
+use crate::ptycho::registration::{
+    RegistrationError, cross_correlation, fourier_shift, phase_correlation, plain_correlation,
+};
 
 /// The `register` stage.
 pub struct Register;
@@ -28,7 +30,7 @@ impl Stage for Register {
     fn kind(&self) -> Kind {
         Kind {
             name: "register",
-            version: 1,
+            version: 2,
             summary: "cut an image and the truth to the scanned box and align them to a fraction of a pixel",
             inputs: &[
                 Slot {
@@ -88,16 +90,15 @@ impl Stage for Register {
         let truth = truth.slice(inner).to_owned();
         let mut prediction = moved.slice(inner).to_owned();
         let [scale, turn] = gauge(truth.view(), prediction.view());
-        if params.global_phase {
-            let factor = Complex32::from_polar(1.0, turn as f32);
-            prediction.mapv_inplace(|p| p * factor);
-        }
+        let turn = if params.global_phase { turn } else { 0.0 };
+        let factor = Complex32::from_polar(1.0, turn as f32);
+        prediction.mapv_inplace(|p| p * factor);
         cx.measure("registration_offset_dy_px", shift[0]);
         cx.measure("registration_offset_dx_px", shift[1]);
         cx.measure("global_phase_rad", turn);
         cx.measure("best_scale", scale);
         let origin_yx = [wanted.top + crop as i64, wanted.left + crop as i64].map(|v| v as f64);
-        Pair { prediction, truth, origin_yx, shift_yx: shift }.write(&cx.output("pair")?)
+        Pair { prediction, truth, origin_yx, shift_yx: shift, turn }.write(&cx.output("pair")?)
     }
 }
 
@@ -124,20 +125,17 @@ fn find_shift(
     prediction: ArrayView2<'_, Complex32>,
     params: &Params,
 ) -> StageResult<[f64; 2]> {
-    let channel: fn(ArrayView2<'_, Complex32>, f64) -> Array2<f64> = match params.on {
+    let channel: fn(ArrayView2<'_, Complex32>) -> Array2<f64> = match params.on {
         On::None => return Ok([0.0; 2]),
-        On::Amplitude => |image, _| metrics::amplitude(image),
-        On::Phase => |image, turn| {
-            let factor = Complex32::from_polar(1.0, turn as f32);
-            metrics::remove_plane(metrics::phase(image.mapv(|v| v * factor).view()).view()).0
-        },
+        On::Amplitude => metrics::amplitude,
+        On::Phase => |image| metrics::flatten_phase(image).0,
     };
-    let [_, turn] = gauge(truth, prediction);
-    let (reference, moving) = (channel(truth, 0.0), channel(prediction, turn));
+    let (reference, moving) = (channel(truth), channel(prediction));
     let limit = params.max_shift_px;
     let correlate = match params.method {
         Method::CrossCorrelation => cross_correlation,
         Method::PhaseCorrelation => phase_correlation,
+        Method::PlainCorrelation => plain_correlation,
     };
     match correlate(reference.view(), moving.view(), params.upsample as usize, limit) {
         Ok(shift) => {

@@ -31,7 +31,7 @@ pub struct Params {
     #[schemars(range(max = 1000))]
     pub crop_px: u32,
     /// Turn the prediction by the one phase that brings it nearest to the truth, which no diffraction
-    /// pattern determines. Keeps phases away from the ±π wrap before they are compared.
+    /// pattern determines. It is written into the pair, and scores tell it.
     #[serde(default = "yes")]
     pub global_phase: bool,
 }
@@ -59,6 +59,8 @@ pub enum Method {
     /// Phase correlation without a window, as in the reference study. Leans towards no shift at all,
     /// because edges of the box, which do not move, count as much as what is inside.
     PhaseCorrelation,
+    /// Cross-correlation without a window, scikit-image's `normalization=None`.
+    PlainCorrelation,
 }
 
 fn upsample() -> u32 {

@@ -3,16 +3,16 @@
 mod params;
 mod sources;
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, s};
 use num_complex::Complex32;
 use rand::Rng;
 use serde_json::json;
 
 pub use self::params::{Detection, Noise, Params};
 use super::{Context, Stage};
-use crate::diag::{FailureClass, StageError, StageResult};
+use crate::diag::{StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::ptycho::dataset::{Dataset, new_metadata};
+use crate::ptycho::dataset::{Dataset, DatasetWriter, new_metadata};
 use crate::ptycho::detector::{self, Detector, Seen};
 use crate::ptycho::positions::Region;
 use crate::ptycho::rng::keyed;
@@ -21,7 +21,7 @@ use crate::ptycho::{coherence, forward};
 /// The `simulate` stage.
 pub struct Simulate;
 
-/// Images per progress report.
+/// Patterns in memory at a time.
 const BATCH: usize = 256;
 
 /// Standard errors by which the measured dose may differ from the nominal one before the user is told.
@@ -77,22 +77,36 @@ impl Stage for Simulate {
         if params.whole_pixels {
             x.iter_mut().chain(&mut y).for_each(|v| *v = v.round_ties_even());
         }
-        let mut diffraction = allocate(x.len(), side)?;
         let modes = modes(&probe, &params.mode_weights)?;
-        let powers = diffract(cx, &object, &modes, [&x, &y], &mut diffraction);
+        let powers = forward::powers(&object, &modes, &x, &y);
         let scale = forward::dose_scale(params.photons, &powers)?;
-        let photons = match params.noise {
-            Noise::None => forward::expected_photons(&powers, scale),
-            Noise::Poisson => add_noise(cx, &mut diffraction, scale, params.photons, seed)?,
-        };
         // The same detector for every realisation: its pixels die under the study's own seed.
         let detector = detector(&params.detector, side, cx.job().seed)?;
-        let seen =
-            if detector.is_ideal() { None } else { Some(detect(cx, &detector, &mut diffraction, scale)) };
+        let mut writer = DatasetWriter::create(&cx.output("data")?, x.len(), side)?;
+        let mut photons = Vec::with_capacity(x.len());
+        let mut seen = Vec::new();
+        let mut batch = Array3::zeros((BATCH.min(x.len()), side, side));
+        for first in (0..x.len()).step_by(BATCH) {
+            let end = (first + BATCH).min(x.len());
+            let mut part = batch.slice_mut(s![..end - first, .., ..]);
+            forward::diffract_modes(&object, &modes, &x[first..end], &y[first..end], part.view_mut());
+            photons.extend(match params.noise {
+                Noise::None => forward::expected_photons(&powers[first..end], scale),
+                Noise::Poisson => forward::poisson(part.view_mut(), first, scale, params.photons, seed)?,
+            });
+            if !detector.is_ideal() {
+                seen.extend(detector.apply(part.view_mut(), scale));
+            }
+            writer.append(part.as_slice().unwrap_or_default())?;
+            cx.progress(end as u64, x.len() as u64, "patterns", None);
+        }
         report_dose(cx, &params, &photons);
-        let photons = seen.map_or(photons, |seen| seen.iter().map(|s| s.photons).collect());
+        if !detector.is_ideal() {
+            report_seen(cx, &detector, &seen);
+            photons = seen.iter().map(|s| s.photons).collect();
+        }
         let mut data = Dataset {
-            diffraction,
+            diffraction: Array3::zeros((0, side, side)),
             x_start: x.clone(),
             y_start: y.clone(),
             scan_index: vec![0; x.len()],
@@ -113,7 +127,7 @@ impl Stage for Simulate {
         // The reference's tools look for this entry before they take a file as canonical, which it is.
         let canonical = json!({ "flipx": false, "flipy": false });
         data.append_transformation("transpose_rename_convert", "canonicalize", canonical);
-        data.write(&cx.output("data")?)
+        writer.finish(&data)
     }
 }
 
@@ -150,68 +164,14 @@ fn detector(params: &Detection, side: usize, seed: u64) -> StageResult<Detector>
     Ok(Detector { mask, saturation: params.saturation })
 }
 
-/// Lets the detector see `stack`, and tells what it did not; what it saw of every image.
-fn detect(cx: &mut Context<'_>, detector: &Detector, stack: &mut Array3<f32>, scale: f64) -> Vec<Seen> {
-    let seen = detector.apply(stack.view_mut(), scale);
+/// Tells what the detector saw of every image, and what it did not.
+fn report_seen(cx: &mut Context<'_>, detector: &Detector, seen: &[Seen]) {
     let n = seen.len() as f64;
     let masked = detector.mask.iter().flatten().filter(|measured| !**measured).count();
     cx.measure("masked_pixels", masked);
     cx.measure("photons_seen_per_image_mean", seen.iter().map(|s| s.photons).sum::<f64>() / n);
     cx.measure("saturated_images", seen.iter().filter(|s| s.saturated > 0).count());
     cx.measure("saturated_pixels_per_image_mean", seen.iter().map(|s| s.saturated).sum::<u64>() as f64 / n);
-    seen
-}
-
-/// Zeros for `images` patterns, or an error if they do not fit into memory.
-fn allocate(images: usize, side: usize) -> StageResult<Array3<f32>> {
-    let too_much = || {
-        let gib = images as f64 * (side * side) as f64 * 4.0 / f64::from(1 << 30);
-        let message =
-            format!("{images} patterns of {side}×{side} pixels need {gib:.1} GiB, more than there is");
-        StageError::new(FailureClass::OutOfMemory, message).hint("simulate fewer or smaller patterns")
-    };
-    let pixels = images.checked_mul(side * side).ok_or_else(too_much)?;
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(pixels).map_err(|_| too_much())?;
-    zeros.resize(pixels, 0.0);
-    Array3::from_shape_vec((images, side, side), zeros).map_err(|e| StageError::input(e.to_string()))
-}
-
-/// Noise-free amplitudes into `out`; the illuminated power of every image.
-fn diffract(
-    cx: &mut Context<'_>,
-    object: &Array2<Complex32>,
-    modes: &[Array2<Complex32>],
-    [x, y]: [&[f64]; 2],
-    out: &mut Array3<f32>,
-) -> Vec<f64> {
-    let mut powers = Vec::with_capacity(x.len());
-    for first in (0..x.len()).step_by(BATCH) {
-        let end = (first + BATCH).min(x.len());
-        let part = out.slice_mut(s![first..end, .., ..]);
-        powers.extend(forward::diffract_modes(object, modes, &x[first..end], &y[first..end], part));
-        cx.progress(end as u64, x.len() as u64, "patterns", None);
-    }
-    powers
-}
-
-/// Photon noise on `stack`; the photons of every image.
-fn add_noise(
-    cx: &mut Context<'_>,
-    stack: &mut Array3<f32>,
-    scale: f64,
-    photons: f64,
-    seed: u64,
-) -> StageResult<Vec<f64>> {
-    let total = stack.len_of(Axis(0));
-    let mut counted = Vec::with_capacity(total);
-    for first in (0..total).step_by(BATCH) {
-        let end = (first + BATCH).min(total);
-        let part = stack.slice_mut(s![first..end, .., ..]);
-        counted.extend(forward::poisson(part, first, scale, photons, seed)?);
-        cx.progress(end as u64, total as u64, "patterns", Some("noise".to_owned()));
-    }
-    Ok(counted)
 }
 
 /// Photons per image that arrived, beside the nominal dose, which is only what was asked for.

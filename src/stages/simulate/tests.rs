@@ -51,6 +51,7 @@ fn job(params: Value, seed: u64, files: &[(&str, &Path)], staging: &Path) -> Job
         staging: staging.into(),
         threads: 1,
         device: Device::Cpu,
+        gpus: vec![],
         memory: None,
         timeout_s: None,
         gpu_memory: None,

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::ptycho::dataset::Dataset;
+use crate::ptycho::dataset::{Dataset, DatasetWriter};
 
 /// Parameters of `split`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -68,7 +68,8 @@ impl Stage for Split {
 
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
-        let data = Dataset::read(cx.input("data")?)?;
+        let path = cx.input("data")?;
+        let (data, patterns) = Dataset::open(path, &cx.job().staging.join("patterns.f32"))?;
         let (axis, coordinates) = match params.axis {
             Axis::X => ("x", &data.x),
             Axis::Y => ("y", &data.y),
@@ -84,7 +85,20 @@ impl Stage for Split {
                 data.side() / 2
             ));
         }
-        for (name, keep) in [("train", &parts.train), ("test", &parts.test)] {
+        let begin =
+            |name: &str, keep: &[usize]| DatasetWriter::create(&cx.output(name)?, keep.len(), data.side());
+        let mut writers = [begin("train", &parts.train)?, begin("test", &parts.test)?];
+        let goes_to = parts.of_every_image(data.len());
+        let mut at = 0;
+        // Patterns pass through one by one, and go where their image does, if anywhere.
+        patterns.pass(path, |values| {
+            let to = goes_to[at];
+            at += 1;
+            to.map_or(Ok(()), |part| writers[part].append(values))
+        })?;
+        for ((name, keep), writer) in
+            [("train", &parts.train), ("test", &parts.test)].into_iter().zip(writers)
+        {
             let mut part = data.select(keep);
             part.append_transformation(
                 "split",
@@ -99,7 +113,7 @@ impl Stage for Split {
                     "test_count": parts.test.len(),
                 }),
             );
-            part.write(&cx.output(name)?)?;
+            writer.finish(&part)?;
         }
         cx.measure("split_point_px", parts.point);
         cx.measure("train_images", parts.train.len());
@@ -136,6 +150,15 @@ impl Parts {
             train: indices(&|c| if guard > 0.0 { c <= point - guard } else { c < point }),
             test: indices(&|c| c >= point + guard),
         }
+    }
+
+    /// Number of the part that each image goes to: 0 training, 1 test.
+    fn of_every_image(&self, images: usize) -> Vec<Option<usize>> {
+        let mut parts = vec![None; images];
+        for (part, keep) in [&self.train, &self.test].into_iter().enumerate() {
+            keep.iter().for_each(|&image| parts[image] = Some(part));
+        }
+        parts
     }
 
     fn check(&self, coordinates: &[f64], axis: &str, params: &Params) -> StageResult {

@@ -1,8 +1,11 @@
 //! Stage kind `stitch`: object patches into one image, at their absolute positions.
 
+mod partial;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::Checkpoint;
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
@@ -12,6 +15,9 @@ use crate::ptycho::placement::{self, Between, Canvas, PlacementError, Stitching}
 
 /// The `stitch` stage.
 pub struct Stitch;
+
+/// Patches per progress report.
+const BATCH: usize = 256;
 
 /// Parameters of `stitch`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -81,7 +87,7 @@ impl Stage for Stitch {
             tuning: &[],
             seeded: false,
             needs_runtime: false,
-            resumes: false,
+            resumes: true,
             open: false,
         }
     }
@@ -114,16 +120,21 @@ impl Stage for Stitch {
         };
         let side = data.side();
         let mut stitching = Stitching::new(canvas, (side, side), &weights, between).map_err(fault)?;
-        let (x, y) = (patches.x.clone(), patches.y.clone());
-        let mut refused = None;
-        patches.each(|i, patch| {
-            if refused.is_none() {
-                refused = stitching.add(i, patch, x[i], y[i]).err();
-            }
-        })?;
-        if let Some(error) = refused {
-            return Err(fault(error));
+        let (x, y, total) = (patches.x.clone(), patches.y.clone(), patches.len() as u64);
+        let mut checkpoint = Checkpoint::new(cx, partial::origin(&mut patches, cx.input("data")?, &params)?);
+        let first = checkpoint.load(|npz| partial::restore(npz, &mut stitching)).flatten().unwrap_or(0);
+        cx.progress(first as u64, total, "patches", None);
+        if first > 0 {
+            cx.log(format!("{first} of {total} patches are there already"));
         }
+        patches.each(first, |i, patch| {
+            stitching.add(i, patch, x[i], y[i]).map_err(fault)?;
+            let done = i + 1;
+            if done.is_multiple_of(BATCH) {
+                cx.progress(done as u64, total, "patches", None);
+            }
+            checkpoint.after(cx, || format!("{done} patches"), |npz| partial::save(npz, &stitching, done))
+        })?;
         let image = stitching.finish();
         let covered = image.coverage.as_ref().map_or(0, |c| c.iter().filter(|c| **c > 0.0).count());
         if covered == 0 {
@@ -136,7 +147,8 @@ impl Stage for Stitch {
         }
         cx.measure("patches", patches.len());
         cx.measure("covered_fraction", covered as f64 / image.object.len() as f64);
-        image.write(&cx.output("image")?)
+        image.write(&cx.output("image")?)?;
+        checkpoint.remove()
     }
 }
 

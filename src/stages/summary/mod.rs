@@ -51,7 +51,7 @@ impl Stage for Summary {
     fn kind(&self) -> Kind {
         Kind {
             name: "summary",
-            version: 1,
+            version: 2,
             summary: "gather all comparisons of a study: one table, one text, one figure",
             inputs: &[
                 Slot { name: "comparisons", arity: Arity::Many, doc: "`json` of `compare`, one a condition" },

@@ -70,7 +70,7 @@ impl Summary {
     }
 
     /// A row for each condition, model and metric, numbers in full. `blank_mae` is what a constant guess
-    /// scores; registration offsets stand in the column `value`.
+    /// scores; registration offsets and gauges stand in the column `value`.
     pub(super) fn to_csv(&self) -> String {
         let axes = self.axes();
         let mut text: String = axes.iter().map(|a| format!("{},", cell(a))).collect();
@@ -88,6 +88,9 @@ impl Summary {
                 let _ = writeln!(text, "{start},blank_mae,{},{},", blank[0], blank[1]);
                 for (axis, offset) in ["dy", "dx"].iter().zip(scores.registration_offset_yx) {
                     let _ = writeln!(text, "{start},registration_offset_{axis},,,{offset}");
+                }
+                for (name, value) in scores.gauge.named() {
+                    let _ = writeln!(text, "{start},{name},,,{}", full(value));
                 }
             }
         }

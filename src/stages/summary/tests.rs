@@ -35,13 +35,16 @@ fn every_condition_model_and_metric_has_its_row() {
     let [table, text] = run(&files, json!({})).unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], "dose,model,metric,amplitude,phase,value");
-    assert_eq!(lines.len(), 1 + 2 * 2 * (8 + 1 + 2));
+    assert_eq!(lines.len(), 1 + 2 * 2 * (12 + 1 + 2 + 4));
     assert!(lines[1].starts_with("1e3,PtychoPINN,mae,"));
     assert!(
         lines[3].starts_with("1e3,PtychoPINN,psnr255,") && lines[4].starts_with("1e3,PtychoPINN,psnr_range,")
     );
     assert!(lines.iter().all(|l| l.split(',').count() == 6));
     assert!(lines.contains(&"1e5,Baseline,registration_offset_dx,,,-1.22"));
+    assert_eq!(lines.iter().filter(|l| l.contains(",amplitude_scale,,,") && !l.ends_with(',')).count(), 4);
+    // 60 × 72 pixels are too few for the standard multi-scale form.
+    assert!(lines.contains(&"1e5,Baseline,ms_ssim_standard,,,"));
 
     let rows: Vec<&str> = text.lines().collect();
     assert_eq!(rows.len(), 2 + 4 + 1);

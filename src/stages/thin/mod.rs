@@ -6,8 +6,9 @@
 
 mod binomial;
 
-use ndarray::Axis;
-use ndarray::parallel::prelude::*;
+use std::path::Path;
+
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,7 +16,7 @@ use serde_json::json;
 use super::{Context, Stage};
 use crate::diag::{StageError, StageResult};
 use crate::kind::{Arity, Kind, Output, Slot};
-use crate::ptycho::dataset::{Dataset, mean_and_std};
+use crate::ptycho::dataset::{Dataset, DatasetWriter, Patterns, mean_and_std};
 use crate::ptycho::rng::keyed;
 
 /// Parameters of `thin`: one of `photons` and `fraction`.
@@ -35,6 +36,9 @@ pub struct Params {
 
 /// The `thin` stage.
 pub struct Thin;
+
+/// Patterns in memory at a time.
+const BATCH: usize = 256;
 
 impl Stage for Thin {
     fn kind(&self) -> Kind {
@@ -56,14 +60,17 @@ impl Stage for Thin {
     fn run(&self, cx: &mut Context<'_>) -> StageResult {
         let params: Params = cx.params()?;
         let path = cx.input("data")?;
-        let mut data = Dataset::read(path)?;
-        let (measured, _) = mean_and_std(&data.photons());
+        let (mut data, patterns) = Dataset::open(path, &cx.job().staging.join("patterns.f32"))?;
+        let (before, counted) = look(&data, &patterns, path)?;
+        let (measured, _) = mean_and_std(&before);
         let keep = params.keep(measured)?;
-        check_counts(&data)
-            .map_err(|e| StageError::input(format!("{}: {}", path.display(), e.message)).hint(HINT))?;
+        counted.map_err(|e| StageError::input(format!("{}: {}", path.display(), e.message)).hint(HINT))?;
 
-        thin(&mut data, keep, cx.job().seed);
-        let photons = data.photons();
+        let scale = data.scale();
+        // The dose scale falls with the root of the dose, `s' = s·√keep`.
+        data.dose_scale = Some(scale * keep.sqrt());
+        let thinning = Thinning { keep, before: scale, seed: cx.job().seed };
+        let (photons, writer) = thinned(cx, &data, &patterns, thinning)?;
         let (mean, spread) = mean_and_std(&photons);
         let empty = photons.iter().filter(|p| **p == 0.0).count();
         data.measured_photons = Some(photons);
@@ -79,7 +86,7 @@ impl Stage for Thin {
         if empty > 0 {
             cx.warn(format!("{empty} of {} images have no photon left", data.len()));
         }
-        data.write(&cx.output("data")?)
+        writer.finish(&data)
     }
 }
 
@@ -110,39 +117,73 @@ fn counts(amplitude: f32, scale: f64) -> f64 {
     (f64::from(amplitude) * scale).powi(2)
 }
 
-/// Fails unless all values are whole numbers of photons, as far as f32 amplitudes can tell.
-fn check_counts(data: &Dataset) -> StageResult {
-    let scale = data.scale();
+/// Photons of every pattern, and whether all values are whole numbers of photons, as far as f32 amplitudes can tell.
+fn look(data: &Dataset, patterns: &Patterns, path: &Path) -> StageResult<(Vec<f64>, StageResult)> {
+    let (scale, side) = (data.scale(), patterns.side());
     // Squaring doubles the relative rounding of an f32 (2⁻²⁴); a factor 4 for the division by s before.
     let tolerance = |counts: f64| 1e-3 + counts * 8.0 * 2f64.powi(-24);
-    for ((i, r, c), amplitude) in data.diffraction.indexed_iter() {
-        let n = counts(*amplitude, scale);
-        if (n - n.round()).abs() > tolerance(n) {
-            return Err(StageError::input(format!(
-                "pixel [{i}, {r}, {c}] holds {n:.4} photons, expected a whole number"
+    let (mut photons, mut counted) = (Vec::with_capacity(data.len()), Ok(()));
+    patterns.check(path, |values| {
+        let all = values.iter().map(|amplitude| counts(*amplitude, scale));
+        let broken = all.enumerate().find(|(_, n)| (n - n.round()).abs() > tolerance(*n));
+        if let (Some((at, n)), Ok(())) = (broken, &counted) {
+            let (image, row, col) = (photons.len(), at / side, at % side);
+            counted = Err(StageError::input(format!(
+                "pixel [{image}, {row}, {col}] holds {n:.4} photons, expected a whole number"
             )));
         }
-    }
-    Ok(())
+        photons.push(data.photons_of(values.iter()));
+    })?;
+    Ok((photons, counted))
 }
 
-/// Thins in place. The dose scale falls with the root of the dose, `s' = s·√keep`, and amplitudes become
-/// `√n'/s'`: their mean square, and with it the fit to the unchanged probe, stays; only the noise grows
-/// (the study's contract: "dose changes only the noise, not the scale").
-fn thin(data: &mut Dataset, keep: f64, seed: u64) {
-    let (before, after) = (data.scale(), data.scale() * keep.sqrt());
-    // One stream for every dose and image: neither batches nor threads can change a value, and two doses
-    // of one series are independent given the data.
-    let purpose = format!("thin {keep:e}");
-    data.diffraction.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut image)| {
-        let mut random = keyed(seed, &purpose, i as u64);
-        image.mapv_inplace(|amplitude| {
-            let n = counts(amplitude, before).round() as u64;
-            let kept = binomial::draw(n, keep, &mut random);
-            ((kept as f64).sqrt() / after) as f32
-        });
-    });
-    data.dose_scale = Some(after);
+/// How photons are lost.
+#[derive(Debug, Clone, Copy)]
+struct Thinning {
+    /// Probability to keep one.
+    keep: f64,
+    /// Dose scale of the measured data.
+    before: f64,
+    seed: u64,
+}
+
+impl Thinning {
+    /// Thins the pattern of image `i`. Amplitudes become `√n'/s'` with the dose scale s' = `after`: their mean square,
+    /// and with it the fit to the unchanged probe, stays; only the noise grows (the study's contract: "dose changes
+    /// only the noise, not the scale").
+    fn apply(&self, i: usize, pattern: &mut [f32], after: f64) {
+        // One stream for every dose and image: neither batches nor threads can change a value, and two doses
+        // of one series are independent given the data.
+        let mut random = keyed(self.seed, &format!("thin {:e}", self.keep), i as u64);
+        for amplitude in pattern {
+            let n = counts(*amplitude, self.before).round() as u64;
+            let kept = binomial::draw(n, self.keep, &mut random);
+            *amplitude = ((kept as f64).sqrt() / after) as f32;
+        }
+    }
+}
+
+/// Thins all patterns, a batch at a time, on their way to the output; the photons that are left of each. `data` has the
+/// new dose scale.
+fn thinned(
+    cx: &Context<'_>,
+    data: &Dataset,
+    patterns: &Patterns,
+    thinning: Thinning,
+) -> StageResult<(Vec<f64>, DatasetWriter)> {
+    let (total, side) = (patterns.len(), patterns.side());
+    let mut writer = DatasetWriter::create(&cx.output("data")?, total, side)?;
+    let (mut bytes, mut batch) = (Vec::new(), vec![0f32; BATCH.min(total) * side * side]);
+    let mut photons = Vec::with_capacity(total);
+    for first in (0..total).step_by(BATCH) {
+        let values = &mut batch[..BATCH.min(total - first) * side * side];
+        patterns.read_many(first, &mut bytes, values)?;
+        let each = values.par_chunks_mut(side * side).enumerate();
+        each.for_each(|(i, pattern)| thinning.apply(first + i, pattern, data.scale()));
+        photons.extend(values.chunks(side * side).map(|pattern| data.photons_of(pattern.iter())));
+        writer.append(values)?;
+    }
+    Ok((photons, writer))
 }
 
 #[cfg(test)]

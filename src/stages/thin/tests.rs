@@ -1,4 +1,4 @@
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, Axis};
 use num_complex::Complex32;
 use serde_json::{Value, json};
 

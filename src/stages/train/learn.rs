@@ -64,7 +64,7 @@ pub(super) fn learn<K: Task<f32>>(
             0 => format!("epoch {}", progress.history.len()),
             steps => format!("step {steps} of epoch {}", progress.history.len() + 1),
         };
-        checkpoint.offer(cx, done, |npz| state::save(npz, network, progress))?;
+        checkpoint.after(cx, done, |npz| state::save(npz, network, progress))?;
         Ok(())
     });
     let history = match ended {
