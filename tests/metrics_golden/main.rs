@@ -183,7 +183,8 @@ fn check_curve(case: &str, curve: &RingCurve, expected: &Value, worst: &mut Wors
         match expected.as_f64() {
             // A plane that was taken away leaves no mean: what the reference has there is rounding.
             Some(_) if ring == 0 && found.is_none() => {}
-            Some(expected) => worst.see("frc", case, found.unwrap(), expected, 3e-6),
+            // The reference transforms in f32; phases suffer most.
+            Some(expected) => worst.see("frc", case, found.unwrap(), expected, 1e-5),
             None => assert_eq!(*found, None, "{case}: a ring without power"),
         }
     }
