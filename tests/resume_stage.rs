@@ -265,7 +265,7 @@ fn what_is_killed_goes_on_from_its_checkpoint() {
     // A prime side, of which a transform takes its time.
     let stitch: Work = |n| (stitching(3000 * n, 37), json!({"between_pixels": "fourier"}));
     let train: Work = |n| {
-        let bench = Bench::new("train", 30, None, &["model.onnx", "history.csv", "manifest.json"]);
+        let bench = Bench::new("train", 30, None, TRAINED);
         let params = json!({
             "architecture": "pinn", "gridsize": 1, "width": 4, "depth": 1, "epochs": 60 * n, "max_groups": 30
         });
@@ -287,7 +287,9 @@ fn killed_at_work((bench, params): (Bench, Value)) -> bool {
     let (mut worker, _stdin, mut lines) = worker::start(bench.job("ended", params.clone()));
     let met = loop {
         let Some(line) = lines.next() else { break false };
-        if line.unwrap().contains(r#""type":"finished""#) {
+        let line = line.unwrap();
+        assert!(!line.contains(r#""type":"failed""#), "{line}");
+        if line.contains(r#""type":"finished""#) {
             break false;
         }
         if checkpoint.exists() {
